@@ -1,0 +1,11 @@
+//! goodfaith scores firms, not customers: interaction events in, trust scores and squeeze alerts out.
+//!
+//! The core ([`model`], [`engine`], [`wire`]) is pure and deterministic and builds without the default feature `service`. The shell
+//! around it does all that touches the world and decides nothing about trust.
+
+pub mod engine;
+pub mod model;
+pub mod wire;
+
+#[cfg(feature = "service")]
+pub mod live;

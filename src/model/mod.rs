@@ -1,0 +1,27 @@
+//! What is computed: trust as mathematics, and the rules of the domain. Pure: it reads no clock, no file and no environment, and
+//! imports nothing of the engine, the wire or the shell.
+
+pub mod event;
+
+mod band;
+mod catalogue;
+mod evidence;
+mod money;
+mod number;
+mod policy;
+mod promise;
+pub mod squeeze;
+mod time;
+
+pub use band::Band;
+pub use catalogue::{Attribute, Catalogue, PlanVersion};
+pub use event::{CustomerEvent, Event, ReferenceChange, ReferenceEvent};
+pub use evidence::{Class, Dimension, Evidence, EvidenceId, Sign};
+pub use money::{Currency, Money, Period};
+pub use number::Micros;
+pub use policy::{DimensionPolicy, Policy, PolicyError, Tolerance};
+pub use promise::PromiseOutcome;
+pub use time::{DAY_MS, EventTime, months_billed, parse_duration_ms};
+
+/// A short text of an event, 1 to 128 characters, never changed.
+pub type Text = Box<str>;

@@ -1,0 +1,9 @@
+//! Squeezes: the customer is worse off with no trade-off in return. One file a type, and what they share.
+
+mod kind;
+mod severity;
+mod slot;
+
+pub use kind::SqueezeType;
+pub use severity::Level;
+pub use slot::SqueezeState;

@@ -1,0 +1,53 @@
+//! A Kafka record seen from both sides: what decoding reads, and what encoding writes.
+
+/// A record header: its name, and its value if it has one.
+pub type Header<'a> = (&'a str, Option<&'a [u8]>);
+
+/// The bytes of one record as fetched.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordRef<'a> {
+    /// The record's key.
+    pub key: Option<&'a [u8]>,
+    /// The record's value; `None` is an event without data.
+    pub value: Option<&'a [u8]>,
+    /// In the order on the record.
+    pub headers: &'a [Header<'a>],
+    /// The record's stored timestamp, milliseconds since the epoch.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// Which rules apply to a record besides its own: whence it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// A line of a file: any event.
+    File,
+    /// The events topic: key is the subject, time not ahead of the timestamp by more than 5 minutes, no reference events.
+    EventsTopic,
+    /// The reference topic: reference events only.
+    ReferenceTopic,
+}
+
+/// How outputs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// CloudEvents binary mode, Protobuf value.
+    #[default]
+    BinaryProtobuf,
+    /// CloudEvents binary mode, JSON value.
+    BinaryJson,
+    /// CloudEvents structured mode: one JSON object.
+    StructuredJson,
+}
+
+/// One record to produce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutRecord {
+    /// Which of our topics, by its last part: `scores`, `alerts`, `open-alerts`, `loyalty`, `evidence`, `dead-letters`, `journal`.
+    pub topic: &'static str,
+    /// The record's key.
+    pub key: Option<Vec<u8>>,
+    /// `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// In the order to write.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
