@@ -1,20 +1,22 @@
 //! What is computed: trust as mathematics, and the rules of the domain. Pure: it reads no clock, no file and no environment, and
 //! imports nothing of the engine, the wire or the shell.
 
+pub mod decay;
 pub mod event;
+pub mod number;
+pub mod squeeze;
 
 mod band;
 mod catalogue;
 mod evidence;
 mod money;
-mod number;
 mod policy;
 mod promise;
-pub mod squeeze;
 mod time;
 
 pub use band::Band;
 pub use catalogue::{Attribute, Catalogue, PlanVersion};
+pub use decay::Accumulator;
 pub use event::{CustomerEvent, Event, ReferenceChange, ReferenceEvent};
 pub use evidence::{Class, Dimension, Evidence, EvidenceId, Sign};
 pub use money::{Currency, Money, Period};
