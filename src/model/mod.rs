@@ -3,6 +3,7 @@
 
 pub mod decay;
 pub mod event;
+pub mod interval;
 pub mod number;
 pub mod squeeze;
 
@@ -10,6 +11,7 @@ mod band;
 mod catalogue;
 mod evidence;
 mod money;
+mod opinion;
 mod policy;
 mod promise;
 mod time;
@@ -21,6 +23,7 @@ pub use event::{CustomerEvent, Event, ReferenceChange, ReferenceEvent};
 pub use evidence::{Class, Dimension, Evidence, EvidenceId, Sign};
 pub use money::{Currency, Money, Period};
 pub use number::Micros;
+pub use opinion::{BetaPair, Opinion};
 pub use policy::{DimensionPolicy, Policy, PolicyError, Tolerance};
 pub use promise::PromiseOutcome;
 pub use time::{DAY_MS, EventTime, months_billed, parse_duration_ms};
