@@ -4,8 +4,10 @@
 pub mod decay;
 pub mod event;
 pub mod interval;
+pub mod lateness;
 pub mod number;
 pub mod squeeze;
+pub mod weight;
 
 mod band;
 mod catalogue;

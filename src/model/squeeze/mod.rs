@@ -5,5 +5,5 @@ mod severity;
 mod slot;
 
 pub use kind::SqueezeType;
-pub use severity::Level;
+pub use severity::{Level, Severity, severity};
 pub use slot::SqueezeState;
