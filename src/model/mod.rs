@@ -19,7 +19,9 @@ mod promise;
 mod time;
 
 pub use band::Band;
-pub use catalogue::{Attribute, Catalogue, PlanVersion};
+pub use catalogue::{
+    Attribute, BestPlan, Catalogue, PlanInForce, PlanVersion, at_least, monthly, monthly_price,
+};
 pub use decay::Accumulator;
 pub use event::{CustomerEvent, Event, ReferenceChange, ReferenceEvent};
 pub use evidence::{Class, Dimension, Evidence, EvidenceId, Sign};
