@@ -6,6 +6,7 @@ pub mod event;
 pub mod interval;
 pub mod lateness;
 pub mod number;
+pub mod reciprocity;
 pub mod squeeze;
 pub mod weight;
 
