@@ -10,12 +10,13 @@ use std::sync::Arc;
 pub use effect::{Action, Effect, SourcePosition};
 pub use input::{Input, Reason, Rejection};
 pub use output::{
-    Breach, Comparator, DimensionReading, EvidenceNote, LoyaltyReading, Output, OutputBody,
-    ScoreChanged, SqueezeAlert, SqueezeChange, Stream, TrustReading,
+    Breach, Comparator, EvidenceNote, Output, OutputBody, ScoreChanged, SqueezeAlert,
+    SqueezeChange, Stream,
 };
 pub use view::{CustomerView, MoneyView, ReciprocityView, SqueezeView};
 
 use crate::model::{Catalogue, EventTime, Policy};
+pub use crate::model::{DimensionReading, LoyaltyReading, TrustReading};
 
 /// Changes only when the bytes of some vector change.
 pub const ENGINE: u32 = 1;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::output::{LoyaltyReading, TrustReading};
 use crate::model::squeeze::{SqueezeState, SqueezeType};
-use crate::model::{Band, Currency, EventTime, Micros, PromiseOutcome, Text};
+use crate::model::{
+    Band, Currency, EventTime, LoyaltyReading, Micros, PromiseOutcome, Text, TrustReading,
+};
 
 /// One customer, read at the later of its `as_of` and the partition's watermark.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,6 +3,7 @@
 
 pub mod decay;
 pub mod event;
+pub mod explain;
 pub mod interval;
 pub mod lateness;
 pub mod number;
@@ -17,7 +18,9 @@ mod money;
 mod opinion;
 mod policy;
 mod promise;
+mod reading;
 mod time;
+mod trust;
 
 pub use band::Band;
 pub use catalogue::{
@@ -31,7 +34,9 @@ pub use number::Micros;
 pub use opinion::{BetaPair, Opinion};
 pub use policy::{DimensionPolicy, Policy, PolicyError, Tolerance};
 pub use promise::PromiseOutcome;
+pub use reading::{DimensionReading, LoyaltyReading, TrustReading};
 pub use time::{DAY_MS, EventTime, months_billed, parse_duration_ms};
+pub use trust::{TrustPoint, TrustState};
 
 /// A short text of an event, 1 to 128 characters, never changed.
 pub type Text = Box<str>;
