@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use crate::model::digest::hex_32;
 use crate::model::event::words;
 use crate::model::squeeze::{Level, SqueezeState, SqueezeType};
 use crate::model::{
@@ -300,15 +299,6 @@ impl Output {
             self.time,
             self.sequence
         );
-        hex_32(&Sha256::digest(text))
+        hex_32(&text)
     }
-}
-
-/// The first 32 hex digits of a digest.
-pub(crate) fn hex_32(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes all that is written");
-        text
-    })
 }

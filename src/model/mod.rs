@@ -13,6 +13,7 @@ pub mod weight;
 
 mod band;
 mod catalogue;
+pub(crate) mod digest;
 mod evidence;
 mod money;
 mod opinion;

@@ -4,6 +4,6 @@ mod kind;
 mod severity;
 mod slot;
 
-pub use kind::SqueezeType;
+pub use kind::{SqueezeType, dedup_key};
 pub use severity::{Level, Severity, severity};
 pub use slot::SqueezeState;
