@@ -346,4 +346,19 @@ mod tests {
         assert!(point.triad(&policy)[0] > 0.6);
         assert_eq!(point.reserve_overall(Dimension::Integrity, 0.4, &policy), 99.0);
     }
+
+    #[test]
+    fn the_reserve_of_the_average_firm_is_that_of_the_worked_example() {
+        let policy = Policy::default();
+        let (positive, negative) =
+            ([8.07, 3.96, 4.39, 1.0, 3.2, 0.72], [1.4, 1.88, 0.0, 1.0, 0.0, 0.72]);
+        let point = TrustPoint::new(EventTime::default(), positive, negative, &policy);
+        let reserve = |theta| point.reserve_overall(Dimension::Integrity, theta, &policy);
+        assert_eq!(Micros::round(reserve(0.5)), Micros::new(14_419_335));
+        assert_eq!(reserve(0.7), 0.0);
+        assert_eq!(
+            Micros::round(point.reserve(Dimension::Integrity, 0.5, &policy)),
+            Micros::new(3_335_000)
+        );
+    }
 }
