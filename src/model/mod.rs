@@ -1,14 +1,25 @@
 //! What is computed: trust as mathematics, and the rules of the domain. Pure: it reads no clock, no file and no environment, and
 //! imports nothing of the engine, the wire or the shell.
 
+pub mod account;
+pub mod customer;
 pub mod decay;
 pub mod event;
 pub mod explain;
+pub mod fact;
+pub mod failure;
 pub mod interval;
 pub mod lateness;
+pub mod loyalty;
 pub mod number;
+pub mod output;
+pub mod promise;
 pub mod reciprocity;
+pub mod ring;
 pub mod squeeze;
+pub mod step;
+pub mod subscription;
+pub mod timer;
 pub mod weight;
 
 mod band;
@@ -18,11 +29,12 @@ mod evidence;
 mod money;
 mod opinion;
 mod policy;
-mod promise;
 mod reading;
+mod rules;
 mod time;
 mod trust;
 
+pub use account::{Account, Accounts};
 pub use band::Band;
 pub use catalogue::{
     Attribute, BestPlan, Catalogue, PlanInForce, PlanVersion, at_least, monthly, monthly_price,
