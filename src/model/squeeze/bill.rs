@@ -95,6 +95,7 @@ impl<'a> Bill<'a> {
             evidence_per_severity: self.months(),
             culpability_share: 1.0,
             baseline: None,
+            accrued_by_cause: 0,
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Finding {
     pub culpability_share: f64,
     /// What later bills are compared with.
     pub baseline: Option<i64>,
+    /// What another squeeze, the cause of this one, has accrued: it counts for severity only, minor units.
+    pub accrued_by_cause: i64,
 }
 
 impl Finding {
@@ -59,6 +61,7 @@ impl Finding {
             evidence_per_severity: 1.0,
             culpability_share: 1.0,
             baseline: None,
+            accrued_by_cause: 0,
         }
     }
 
@@ -367,7 +370,7 @@ impl SqueezeSlot {
         self.severity = severity(
             finding.excess_monthly,
             finding.bill.filter(|bill| *bill > 0),
-            self.accrued(),
+            self.accrued().saturating_add(finding.accrued_by_cause),
             step.policy.kappa(finding.kind) * finding.culpability_share,
             if is_vulnerable { 1.5 } else { 1.0 },
             if is_long_on_sale { 1.25 } else { 1.0 },

@@ -48,6 +48,7 @@ pub fn judge(
         evidence_per_severity: 0.0,
         culpability_share: 1.0,
         baseline: None,
+        accrued_by_cause: cause.accrued(),
     };
     causes.iter().map(finding).collect()
 }
