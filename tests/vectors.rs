@@ -27,13 +27,22 @@ fn run(name: &str, expected: &Value) -> Value {
         Value::Null => Policy::default(),
         changes => Policy::from_json(&changes.to_string()).unwrap(),
     };
-    let mut engine = PartitionEngine::new(Settings { policy: Arc::new(policy), salt: [0; 16], audit: true });
+    let mut engine =
+        PartitionEngine::new(Settings { policy: Arc::new(policy), salt: [0; 16], audit: true });
     let text = fs::read_to_string(folder().join(format!("{name}.events.ndjson"))).unwrap();
     let (mut effects, mut erased) = (Vec::new(), Vec::new());
     for (line, offset) in text.split('\n').zip(1..) {
         if !line.trim().is_empty() {
-            let bytes = RecordRef { key: None, value: Some(line.as_bytes()), headers: &[], timestamp_ms: None };
-            engine.handle(Input::Record { offset, record: wire::decode(bytes, Expect::File) }, &mut effects);
+            let bytes = RecordRef {
+                key: None,
+                value: Some(line.as_bytes()),
+                headers: &[],
+                timestamp_ms: None,
+            };
+            engine.handle(
+                Input::Record { offset, record: wire::decode(bytes, Expect::File) },
+                &mut effects,
+            );
         }
     }
     let until = expected["until"].as_str().map(|text| EventTime::parse(text).unwrap());
@@ -97,7 +106,10 @@ fn check_sums(effect: &Effect) {
         let parts: i64 = changed.reading.parts.iter().map(|(_, part)| part.millionths()).sum();
         let change: i64 = changed.change.iter().map(|part| part.millionths()).sum();
         assert_eq!(parts, score - 500_000);
-        assert_eq!(change, score - changed.previous.map_or(500_000, |previous| previous.millionths()));
+        assert_eq!(
+            change,
+            score - changed.previous.map_or(500_000, |previous| previous.millionths())
+        );
     }
 }
 
@@ -136,7 +148,9 @@ fn every_scenario_gives_what_is_expected() {
     assert!(NOT_COMPARED.is_empty());
     let mut names: Vec<String> = fs::read_dir(folder())
         .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".expected.json").map(str::to_owned))
+        .filter_map(|entry| {
+            entry.unwrap().file_name().to_str()?.strip_suffix(".expected.json").map(str::to_owned)
+        })
         .collect();
     names.sort();
     assert_eq!(names.len(), 23, "{names:?}");
@@ -151,7 +165,11 @@ fn every_scenario_gives_what_is_expected() {
             differences(part, &actual[part], &expected[part], &mut found);
         }
         if !found.is_empty() {
-            report.push(format!("{name}: {} differences\n  {}", found.len(), found[..found.len().min(12)].join("\n  ")));
+            report.push(format!(
+                "{name}: {} differences\n  {}",
+                found.len(),
+                found[..found.len().min(12)].join("\n  ")
+            ));
         }
     }
     assert!(report.is_empty(), "{}", report.join("\n"));

@@ -27,7 +27,9 @@ use crate::model::event::Body;
 use crate::model::squeeze::SqueezeState;
 use crate::model::step::Step;
 use crate::model::timer::{Timer, TimerKind};
-use crate::model::{Catalogue, CustomerEvent, Event, EventTime, EvidenceId, Policy, Text};
+use crate::model::{
+    Catalogue, CustomerEvent, Event, EventTime, EvidenceId, Policy, Text, TrustState,
+};
 
 /// Changes only when the bytes of some vector change.
 pub const ENGINE: u32 = 1;
@@ -355,6 +357,16 @@ impl PartitionEngine {
     /// Customers held.
     pub fn customer_count(&self) -> usize {
         self.store.len()
+    }
+
+    /// Rough size of all customers in bytes, estimated from a sample of them.
+    pub fn store_bytes(&self) -> usize {
+        self.store.bytes()
+    }
+
+    /// The trust state of one customer, unrounded.
+    pub fn trust(&self, id: &str) -> Option<&TrustState> {
+        self.store.get(id).map(|entry| &entry.customer.trust)
     }
 
     /// One customer, read at the later of its `as_of` and the watermark.

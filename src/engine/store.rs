@@ -25,6 +25,9 @@ impl Entry {
     }
 }
 
+/// Customers measured to estimate the size of all.
+const SAMPLE: usize = 256;
+
 /// Names an erased customer without holding its id: the first 16 bytes of SHA-256 over salt and id.
 type RefusalKey = [u8; 16];
 
@@ -54,6 +57,18 @@ impl Store {
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Rough size of all customers in bytes, from a sample of them.
+    pub(super) fn bytes(&self) -> usize {
+        let sampled = self.entries.iter().take(SAMPLE);
+        let (count, bytes) = sampled.fold((0, 0), |(count, bytes), (id, entry)| {
+            // The id, the index entry of its deadline and the table's own slot are a customer's too.
+            let own =
+                size_of::<Entry>() + id.len() + 5 * size_of::<usize>() + 2 * size_of::<Arc<str>>();
+            (count + 1, bytes + own + entry.customer.heap_bytes())
+        });
+        if count == 0 { 0 } else { bytes / count * self.entries.len() }
     }
 
     /// Every id, in order.

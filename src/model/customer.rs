@@ -338,6 +338,27 @@ impl Customer {
         }
     }
 
+    /// Bytes held beyond the record itself, roughly: what its lists have allocated.
+    pub fn heap_bytes(&self) -> usize {
+        let evidence = |list: &Vec<Evidence>| list.capacity() * size_of::<Evidence>();
+        let promises = self.promises.iter().map(|slot| evidence(&slot.evidence)).sum::<usize>();
+        let failures = self.failures.iter().map(|slot| evidence(&slot.evidence)).sum::<usize>();
+        let references = |slot: &SqueezeSlot| slot.references.capacity() * size_of::<Text>();
+        self.records.allocated_bytes()
+            + self.natural_keys.allocated_bytes()
+            + self.evidence.allocated_bytes()
+            + self.timers.allocated_bytes()
+            + self.trust.heap_bytes()
+            + promises
+            + failures
+            + self.promises.capacity() * size_of::<PromiseSlot>()
+            + self.failures.capacity() * size_of::<FailureSlot>()
+            + self.squeezes.iter().map(references).sum::<usize>()
+            + self.squeezes.capacity() * size_of::<SqueezeSlot>()
+            + self.subscriptions.iter().map(Subscription::allocated_bytes).sum::<usize>()
+            + self.subscriptions.capacity() * size_of::<Subscription>()
+    }
+
     /// The customer could leave without a fee and nobody stands in the way.
     pub fn is_free(&self, time: EventTime) -> bool {
         use super::squeeze::SqueezeType;

@@ -49,6 +49,11 @@ impl TrustState {
         self.of_class(evidence.class, evidence.sign).add_mantissa(epoch, mantissa);
     }
 
+    /// Bytes allocated beyond the record itself.
+    pub fn heap_bytes(&self) -> usize {
+        self.classes.capacity() * size_of::<ClassMass>()
+    }
+
     /// Adds all that `other` holds.
     pub fn merge(&mut self, other: &Self) {
         for dimension in 0..6 {
