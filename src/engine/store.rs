@@ -68,7 +68,7 @@ impl Store {
                 size_of::<Entry>() + id.len() + 5 * size_of::<usize>() + 2 * size_of::<Arc<str>>();
             (count + 1, bytes + own + entry.customer.heap_bytes())
         });
-        if count == 0 { 0 } else { bytes / count * self.entries.len() }
+        bytes.checked_div(count).map_or(0, |each| each * self.entries.len())
     }
 
     /// Every id, in order.
