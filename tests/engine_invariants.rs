@@ -2,6 +2,8 @@
 //!
 //! One module an invariant, under its number; the laws of the score alone are in `invariants.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use goodfaith::engine::{Action, Effect, Input, OutputBody, PartitionEngine, Settings};
