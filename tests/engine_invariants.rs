@@ -371,6 +371,17 @@ mod i9 {
 
     use super::*;
 
+    fn handle(
+        engine: &mut PartitionEngine,
+        first: usize,
+        events: &[CustomerEvent],
+        effects: &mut Vec<Effect>,
+    ) {
+        for (event, offset) in events.iter().zip(i64::try_from(first).unwrap()..) {
+            observe(engine, offset, event, effects);
+        }
+    }
+
     proptest! {
         #![proptest_config(config())]
 
@@ -394,16 +405,12 @@ mod i9 {
                 for _ in 0..aborts {
                     let before = batched.state_hash();
                     let mut thrown_away = Vec::new();
-                    for at in next..until {
-                        observe(&mut batched, i64::try_from(at).unwrap(), &events[at], &mut thrown_away);
-                    }
+                    handle(&mut batched, next, &events[next..until], &mut thrown_away);
                     prop_assert_ne!(batched.state_hash(), before, "handling a record changes the state");
                     batched.abort();
                     prop_assert_eq!(batched.state_hash(), before, "an abort puts all of it back");
                 }
-                for at in next..until {
-                    observe(&mut batched, i64::try_from(at).unwrap(), &events[at], &mut given);
-                }
+                handle(&mut batched, next, &events[next..until], &mut given);
                 batched.commit();
                 next = until;
             }
