@@ -95,6 +95,8 @@ impl PartitionEngine {
 
     /// Takes one input and appends what follows from it to `effects`, in the order to perform them.
     ///
+    /// What it changes is kept as it was until [`commit`](Self::commit) or [`abort`](Self::abort): one of them must follow, soon.
+    ///
     /// # Panics
     /// If a record's offset is behind one already handled.
     pub fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
@@ -184,7 +186,7 @@ impl PartitionEngine {
         let Settings { policy, audit, .. } = &self.settings;
         let catalogue = &self.header.catalogue;
         let id = &event.customer;
-        let mut bodies = Vec::new();
+        let mut outputs = Vec::new();
         let make = || Entry::new(Customer::new(Arc::clone(id), event.time));
         let (as_of, count) = self.store.change(id, make, |entry| {
             let customer = &mut entry.customer;
@@ -204,10 +206,10 @@ impl PartitionEngine {
             step.is_induced = event.causation_id.is_some();
             let apply =
                 |entry: &mut Entry, step: &mut Step<'_>| entry.customer.apply(step, &event.body);
-            (as_of, publish::step(entry, step, *audit, apply, &mut bodies))
+            (as_of, publish::step(entry, step, *audit, apply, &mut outputs))
         });
         self.count(&count);
-        self.publish(id, as_of, Some(&event.id), bodies, effects);
+        self.publish(id, as_of, Some(&event.id), outputs, effects);
     }
 
     fn count(&mut self, step: &StepCount) {
@@ -227,7 +229,7 @@ impl PartitionEngine {
     fn fire(&mut self, id: &Arc<str>, effects: &mut Vec<Effect>) {
         let Settings { policy, audit, .. } = &self.settings;
         let catalogue = &self.header.catalogue;
-        let mut bodies = Vec::new();
+        let mut outputs = Vec::new();
         let make = || unreachable!("a customer with a deadline is in the store");
         let fired = self.store.change(id, make, |entry| {
             let customer = &mut entry.customer;
@@ -239,12 +241,12 @@ impl PartitionEngine {
                 review_again(&mut entry.customer, &timer, policy);
                 entry.customer.fire(step, &timer);
             };
-            Some((as_of, publish::step(entry, step, *audit, fire, &mut bodies)))
+            Some((as_of, publish::step(entry, step, *audit, fire, &mut outputs)))
         });
         if let Some((as_of, count)) = fired {
             self.header.counters.timers_fired += 1;
             self.count(&count);
-            self.publish(id, as_of, None, bodies, effects);
+            self.publish(id, as_of, None, outputs, effects);
         }
     }
 
@@ -268,23 +270,12 @@ impl PartitionEngine {
         id: &Arc<str>,
         time: EventTime,
         causation_id: Option<&Text>,
-        bodies: Vec<OutputBody>,
+        outputs: Vec<(u64, OutputBody)>,
         effects: &mut Vec<Effect>,
     ) {
-        for body in bodies {
-            let mut output = Output {
-                customer: Arc::clone(id),
-                time,
-                sequence: 0,
-                causation_id: causation_id.cloned(),
-                body,
-            };
-            let stream = output.stream() as usize;
-            let make = || unreachable!("a customer is published of after a step");
-            output.sequence = self.store.change(id, make, |entry| {
-                entry.publication.sequences[stream] += 1;
-                entry.publication.sequences[stream]
-            });
+        for (sequence, body) in outputs {
+            let causation_id = causation_id.cloned();
+            let output = Output { customer: Arc::clone(id), time, sequence, causation_id, body };
             self.push(Action::Publish(Box::new(output)), effects);
         }
     }

@@ -32,21 +32,28 @@ pub struct Output {
     pub body: OutputBody,
 }
 
-impl Output {
-    /// The stream it belongs to.
-    pub const fn stream(&self) -> Stream {
-        match self.body {
-            OutputBody::ScoreChanged(_) | OutputBody::CustomerErased => Stream::Scores,
+impl Stream {
+    /// The stream an output of `body` belongs to.
+    pub const fn of(body: &OutputBody) -> Self {
+        match body {
+            OutputBody::ScoreChanged(_) | OutputBody::CustomerErased => Self::Scores,
             OutputBody::Squeeze(_)
             | OutputBody::Breach(_)
             | OutputBody::TrustDepleted { .. }
             | OutputBody::PerceptionGap { .. }
-            | OutputBody::SavingsIdentified { .. } => Stream::Alerts,
+            | OutputBody::SavingsIdentified { .. } => Self::Alerts,
             OutputBody::LoyaltyChanged { .. } | OutputBody::ReciprocityObserved { .. } => {
-                Stream::Loyalty
+                Self::Loyalty
             }
-            OutputBody::EvidenceRecorded(_) | OutputBody::EvidenceRetracted(_) => Stream::Evidence,
+            OutputBody::EvidenceRecorded(_) | OutputBody::EvidenceRetracted(_) => Self::Evidence,
         }
+    }
+}
+
+impl Output {
+    /// The stream it belongs to.
+    pub const fn stream(&self) -> Stream {
+        Stream::of(&self.body)
     }
 
     /// The type without prefix and version, for instance `squeeze.opened`.

@@ -1,5 +1,6 @@
 //! One step over a customer, and what of its outcome is published: what changed enough to be worth saying.
 
+use super::output::Stream;
 use super::store::Entry;
 use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
 use crate::model::step::Step;
@@ -28,18 +29,30 @@ pub(super) struct Publication {
     is_depletion_said: bool,
     /// The gap the customer is in: over, under, none.
     gap: Option<bool>,
-    /// Outputs so far, by [`Stream`](super::Stream).
-    pub(super) sequences: [u64; 4],
+    /// Outputs so far, by [`Stream`].
+    sequences: [u64; 4],
 }
 
-/// Runs `effect` as one step of `entry`, and appends what is to be published, in order. `audit`: evidence too.
+impl Publication {
+    /// Counts one more output of the stream `body` belongs to.
+    fn next_sequence(&mut self, body: &OutputBody) -> u64 {
+        let sequence = &mut self.sequences[Stream::of(body) as usize];
+        *sequence += 1;
+        *sequence
+    }
+}
+
+/// Runs `effect` as one step of `entry`, and appends what is to be published, in order, each with its sequence number. `audit`:
+/// evidence too.
 pub(super) fn step(
     entry: &mut Entry,
     mut step: Step<'_>,
     audit: bool,
     effect: impl FnOnce(&mut Entry, &mut Step<'_>),
-    bodies: &mut Vec<OutputBody>,
+    outputs: &mut Vec<(u64, OutputBody)>,
 ) -> StepCount {
+    let mut bodies = Vec::new();
+    let bodies = &mut bodies;
     let (policy, as_of) = (step.policy, step.as_of);
     let before = entry.customer.trust.at(as_of, policy);
     effect(entry, &mut step);
@@ -54,6 +67,7 @@ pub(super) fn step(
     }
     publish_gap(entry, &step, &after, bodies);
     publish_loyalty(entry, &step, bodies);
+    outputs.extend(bodies.drain(..).map(|body| (entry.publication.next_sequence(&body), body)));
     StepCount { is_duplicate: step.is_duplicate }
 }
 
