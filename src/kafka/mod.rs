@@ -1,0 +1,30 @@
+//! The service's side of Kafka, and the only module that names rdkafka: workers that fetch, handle and publish, exactly once.
+//!
+//! [`Service`] runs them. A worker owns the engines of its partitions and a transaction at a time; `restore` brings a partition's
+//! state back from the logs, `rebalance` gives and takes partitions, `publisher` ends transactions, `native` holds the one piece
+//! of unsafe code. Nothing here decides anything about trust.
+
+mod clock;
+mod embedded;
+mod error;
+mod fact;
+mod failure;
+mod member;
+mod native;
+mod offsets;
+mod outbox;
+mod partition;
+mod publisher;
+mod rebalance;
+mod reference;
+mod restore;
+mod service;
+mod settings;
+mod topics;
+mod worker;
+
+pub use embedded::EmbeddedBroker;
+pub use error::{Error, Result};
+pub use fact::{Fact, Observer, Settlement, Tally};
+pub use service::Service;
+pub use settings::{Delivery, KafkaSettings, Scoring};

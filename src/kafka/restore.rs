@@ -1,0 +1,447 @@
+//! How a partition's state comes back: the committed offset tells which journal record to read to, the journal tells where the
+//! history began and what was decided, and the events log is handled again, silently, up to the committed offset.
+//!
+//! Every step is a slice of the worker's loop: other partitions run on and the poll never stops. Nothing is published here. A log
+//! or journal that does not add up refuses its partition; it is never served from a part of its history.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::{Offset, TopicPartitionList};
+use thiserror::Error;
+
+use super::error::{Error, Result};
+use super::member::Member;
+use super::native::FetchedRecord;
+use super::offsets;
+use super::partition::{Journalled, Position, Scored};
+use super::reference::{ReferenceLog, refuse_lasting};
+use super::settings::{Delivery, KafkaSettings, Scoring};
+use super::topics::{EventsTopic, Topics};
+use crate::engine::ENGINE;
+use crate::wire::{self, Chain, Decision, Expect, Genesis, JournalError, policy_fingerprint};
+
+/// One question to the broker; it is asked again until the step is overdue.
+const QUESTION: Duration = Duration::from_millis(500);
+/// How long a step may take before the worker gives up: a broker that is away for longer is somebody's business.
+const OVERDUE: Duration = Duration::from_secs(120);
+/// Journal records taken a turn.
+const JOURNAL_SLICE: usize = 1000;
+/// Records after which a replay forgets how to undo them.
+const COMMITTED: u64 = 256;
+/// How long "no committed offset" is doubted while the journal says there was one.
+const DOUBT: Duration = Duration::from_secs(30);
+
+/// Why a partition is not served, and what to do.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum Refusal {
+    #[error(
+        "{0}: another program has committed offsets under this group_id, so begin under one of its own"
+    )]
+    Mark(JournalError),
+    #[error("{0}: begin a new deployment, with a group_id and topic_prefix of its own")]
+    Journal(JournalError),
+    #[error(
+        "the journal has a history but group {0} has no committed offset: it may have expired. Set offsets.retention.minutes on the \
+         brokers to more than the longest stop, and begin a new deployment, with a group_id and topic_prefix of its own"
+    )]
+    OffsetLost(String),
+    #[error(
+        "topic {0} was deleted and created again: begin a new deployment, with a group_id and topic_prefix of its own"
+    )]
+    OtherTopic(String),
+    #[error(
+        "topic {topic} has {found} partitions and had {expected} when scoring began: customers have moved between partitions, so \
+         begin a new deployment, with a group_id and topic_prefix of its own"
+    )]
+    OtherPartitionCount { topic: String, found: i32, expected: i32 },
+    #[error(
+        "its state was made by engine {found} and this is engine {ENGINE}: run that version, or begin a new deployment"
+    )]
+    OtherEngine { found: u32 },
+    #[error(
+        "it is scored by policy {found}, which is not the one configured: a policy is not changed in flight yet, so restore it, or \
+         begin a new deployment, with a group_id and topic_prefix of its own"
+    )]
+    OtherPolicy { found: String },
+    #[error(
+        "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}: set retention.ms=-1 and \
+         retention.bytes=-1 on it (history already deleted cannot be scored again: begin a new deployment)"
+    )]
+    LogTruncated { topic: String, start: i64, needed: i64 },
+    #[error(
+        "topic {topic} ends at offset {end}, before the committed offset {committed}: the log has lost records"
+    )]
+    LogShorter { topic: String, end: i64, committed: i64 },
+    #[error(
+        "the reference log ends before offset {0}, which the journal says was seen: it has lost records"
+    )]
+    ReferenceShorter(i64),
+    #[error(
+        "handling the log again does not lead to what was committed: the log is not what it was, or the program is at fault"
+    )]
+    Diverged,
+    #[error("topic {topic} cannot be read: {code}")]
+    Unreadable { topic: String, code: String },
+}
+
+/// Where a partition stands on its way to being served.
+pub(super) enum Phase {
+    /// Its committed offset is asked for.
+    Locating,
+    /// Its journal is read.
+    Reading(Box<Reading>),
+    /// Its events are handled again.
+    Replaying(Box<Replay>),
+    /// Its events are handled.
+    Running(Box<Scored>),
+    /// It is not served.
+    Refused,
+}
+
+/// A journal on its way.
+pub(super) struct Reading {
+    committed: Option<Position>,
+    chain: Chain,
+    genesis: Option<Genesis>,
+    rest: VecDeque<Journalled>,
+    /// The chain up to and with the genesis.
+    begun: Chain,
+    is_at_end: bool,
+    problem: Option<JournalError>,
+}
+
+/// A state on its way.
+pub(super) struct Replay {
+    scored: Scored,
+    target: Position,
+    start: i64,
+    pub(super) records: u64,
+}
+
+/// Brings partitions back; one a worker.
+pub(super) struct Restorer {
+    pub(super) settings: Arc<KafkaSettings>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) events: EventsTopic,
+    pub(super) scoring: Scoring,
+    pub(super) reference: Arc<ReferenceLog>,
+    /// Reads journals while any is needed.
+    pub(super) journal: Option<BaseConsumer>,
+}
+
+impl Reading {
+    pub(super) fn new(committed: Option<Position>) -> Self {
+        Self {
+            committed,
+            chain: Chain::default(),
+            genesis: None,
+            rest: VecDeque::new(),
+            begun: Chain::default(),
+            is_at_end: false,
+            problem: None,
+        }
+    }
+
+    fn take(&mut self, value: &[u8]) {
+        if self.problem.is_some() || self.is_at_mark() {
+            return;
+        }
+        match self.chain.read(value) {
+            Ok(record) => match record.decision {
+                Decision::Genesis(genesis) => {
+                    (self.genesis, self.begun) = (Some(genesis), self.chain);
+                }
+                _ => self.rest.push_back(Journalled { record, chain: self.chain }),
+            },
+            Err(error) => self.problem = Some(error),
+        }
+    }
+
+    fn is_at_mark(&self) -> bool {
+        self.committed.is_some_and(|committed| self.chain.seq() == Some(committed.mark.seq))
+    }
+
+    /// Exactly once, the journal is read until the committed record is seen, never until the end: markers of different topics
+    /// arrive apart. At least once, the journal comes before the offset, so it is read to its end.
+    fn is_done(&self, delivery: Delivery) -> bool {
+        let is_at_mark = delivery == Delivery::ExactlyOnce && self.is_at_mark();
+        let has_no_mark = self.committed.is_none() && self.is_at_end;
+        let is_ahead = delivery == Delivery::AtLeastOnce
+            && self.is_at_end
+            && self.committed.is_none_or(|committed| self.chain.seq() >= Some(committed.mark.seq));
+        self.problem.is_some() || is_at_mark || has_no_mark || is_ahead
+    }
+
+    /// The chain as it stood at the committed record.
+    fn chain_at(&self, seq: u64) -> Option<Chain> {
+        let found = self.rest.iter().find(|entry| entry.record.seq == seq);
+        if seq == 0 { Some(self.begun) } else { found.map(|entry| entry.chain) }
+    }
+}
+
+impl Replay {
+    /// Records of the log from `start` to the target that are behind, from 0 to 1.
+    pub(super) fn ratio(&self) -> f64 {
+        let all = (self.target.offset_next - self.start).max(1);
+        (self.scored.offset_next() - self.start) as f64 / all as f64
+    }
+
+    /// Handles one record again. The state, once the record is not part of what is to be restored.
+    pub(super) fn take(
+        &mut self,
+        record: &FetchedRecord<'_>,
+        reference: &ReferenceLog,
+    ) -> Result<bool, Refusal> {
+        let offset = record.offset();
+        if offset < self.scored.offset_next() {
+            return Ok(false);
+        }
+        if self.target.offset_next <= offset {
+            return Ok(true);
+        }
+        self.repeat_until(offset, reference)?;
+        let headers = record.headers();
+        let decoded = wire::decode(record.as_ref(&headers), Expect::EventsTopic);
+        self.scored.handle(offset, decoded, &mut Vec::new());
+        self.records += 1;
+        if self.records.is_multiple_of(COMMITTED) {
+            self.scored.commit();
+        }
+        Ok(false)
+    }
+
+    /// Whether the end of the log at `offset` is the end of the restore: what is left is control records.
+    pub(super) const fn is_whole_at(&self, offset: i64) -> bool {
+        self.target.offset_next <= offset
+    }
+
+    fn repeat_until(&mut self, offset: i64, reference: &ReferenceLog) -> Result<(), Refusal> {
+        while self.scored.seq() < Some(self.target.mark.seq) && self.scored.has_ahead(offset) {
+            if !self.scored.repeat(reference, &mut Vec::new()) {
+                return Err(Refusal::ReferenceShorter(self.target.mark.reference_offset_next));
+            }
+        }
+        Ok(())
+    }
+
+    /// The state, which must be the one that was committed.
+    pub(super) fn finish(mut self, reference: &ReferenceLog) -> Result<Scored, Refusal> {
+        self.repeat_until(self.target.offset_next, reference)?;
+        self.scored.go_to(self.target.offset_next);
+        self.scored.commit();
+        if self.scored.position() == self.target { Ok(self.scored) } else { Err(Refusal::Diverged) }
+    }
+}
+
+impl Restorer {
+    /// Asks for the committed offsets of `partitions`; those answered for.
+    pub(super) fn locate(
+        &self,
+        member: &Member,
+        partitions: &[i32],
+    ) -> Result<BTreeMap<i32, offsets::Committed>, KafkaError> {
+        offsets::committed(member, self.topics.events(), partitions.iter().copied(), QUESTION)
+    }
+
+    /// Begins to read the journal of `partition`.
+    ///
+    /// # Errors
+    /// If the client refuses.
+    pub(super) fn open_journal(&mut self, partition: i32) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        let added = list.add_partition_offset(self.topics.journal(), partition, Offset::Beginning);
+        added.map_err(Error::while_doing("reading the journal"))?;
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => self
+                .settings
+                .reader()
+                .create()
+                .map_err(Error::while_doing("reading the journal"))?,
+        };
+        let journal = self.journal.insert(journal);
+        journal.incremental_assign(&list).map_err(Error::while_doing("reading the journal"))
+    }
+
+    /// Stops reading the journal of `partition`.
+    pub(super) fn close_journal(&self, partition: i32) {
+        if let Some(journal) = &self.journal {
+            // Refused only if it was not being read.
+            drop(journal.incremental_unassign(&offsets::list(self.topics.journal(), [partition])));
+        }
+    }
+
+    /// Takes what has arrived of journals.
+    ///
+    /// # Errors
+    /// If access is refused.
+    pub(super) fn read_journals(
+        &self,
+        mut reading: impl FnMut(i32, &dyn Fn(&mut Reading)),
+    ) -> Result<()> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        for _ in 0..JOURNAL_SLICE {
+            match journal.poll(Duration::ZERO) {
+                None => break,
+                Some(Ok(message)) => {
+                    let value = message.payload().unwrap_or_default();
+                    reading(message.partition(), &|reading| reading.take(value));
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    reading(partition, &|reading| reading.is_at_end = true);
+                }
+                Some(Err(error)) => refuse_lasting(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows from a journal, `waited` after its partition was assigned.
+    ///
+    /// # Errors
+    /// If the step is overdue, or the system has no randomness for a new history.
+    pub(super) fn conclude(
+        &self,
+        member: &Member,
+        partition: i32,
+        reading: &Reading,
+        waited: Duration,
+    ) -> Result<Next> {
+        if !reading.is_done(self.settings.delivery) {
+            return wait(partition, "reading the journal", waited, "no answer");
+        }
+        if !self.reference.is_caught_up() {
+            return wait(partition, "reading the reference log", waited, "not at its end yet");
+        }
+        let is_exact = self.settings.delivery == Delivery::ExactlyOnce;
+        if is_exact && reading.committed.is_none() && reading.genesis.is_some() && waited < DOUBT {
+            return Ok(Next::Again);
+        }
+        match member.fetch_watermarks(self.topics.events(), partition, QUESTION) {
+            Ok((start, end)) => self.place(reading, start, end),
+            Err(error) => {
+                wait(partition, "asking for the ends of the log", waited, &error.to_string())
+            }
+        }
+    }
+
+    /// Where a journal that is read puts its partition, whose log reaches from `start` to `end`.
+    fn place(&self, reading: &Reading, start: i64, end: i64) -> Result<Next> {
+        if let Some(problem) = &reading.problem {
+            return Ok(Next::Refuse(Refusal::Journal(problem.clone())));
+        }
+        let Some(genesis) = reading.genesis.clone() else {
+            let genesis = self.genesis(start)?;
+            let scored = Scored::new(genesis, Chain::default(), VecDeque::new(), &self.scoring);
+            return Ok(Next::Place(Phase::Running(Box::new(scored)), start));
+        };
+        if let Err(refusal) = self.examine(&genesis, start) {
+            return Ok(Next::Refuse(refusal));
+        }
+        let from = genesis.start_offset;
+        let lineage = genesis.lineage;
+        let scored = Scored::new(genesis, reading.begun, reading.rest.clone(), &self.scoring);
+        Ok(match reading.committed {
+            None if self.settings.delivery == Delivery::ExactlyOnce => {
+                Next::Refuse(Refusal::OffsetLost(self.settings.group_id.clone()))
+            }
+            None => Next::Place(Phase::Running(Box::new(scored)), from),
+            Some(target) => match self.agree(reading, lineage, target, end) {
+                Err(refusal) => Next::Refuse(refusal),
+                Ok(()) => {
+                    let replay = Replay { scored, target, start: from, records: 0 };
+                    Next::Place(Phase::Replaying(Box::new(replay)), from)
+                }
+            },
+        })
+    }
+
+    /// The beginning of a history at `start_offset`.
+    fn genesis(&self, start_offset: i64) -> Result<Genesis> {
+        let mut lineage = [0; 16];
+        getrandom::fill(&mut lineage).map_err(Error::Random)?;
+        Ok(Genesis {
+            lineage,
+            events_topic_id: self.events.id,
+            partition_count: self.events.partition_count,
+            start_offset,
+            engine: ENGINE,
+            policy_version: self.scoring.policy.version.clone(),
+            policy_fingerprint: policy_fingerprint(&self.scoring.policy),
+        })
+    }
+
+    /// Whether a history that began with `genesis` can go on here, on a log that reaches back to `start`.
+    fn examine(&self, genesis: &Genesis, start: i64) -> Result<(), Refusal> {
+        let topic = || self.topics.events().to_owned();
+        let ids = (genesis.events_topic_id, self.events.id);
+        if matches!(ids, (Some(then), Some(now)) if then != now) {
+            return Err(Refusal::OtherTopic(topic()));
+        }
+        let (expected, found) = (genesis.partition_count, self.events.partition_count);
+        if expected != found {
+            return Err(Refusal::OtherPartitionCount { topic: topic(), found, expected });
+        }
+        if genesis.engine != ENGINE {
+            return Err(Refusal::OtherEngine { found: genesis.engine });
+        }
+        if genesis.policy_fingerprint != policy_fingerprint(&self.scoring.policy) {
+            return Err(Refusal::OtherPolicy { found: genesis.policy_version.to_string() });
+        }
+        let needed = genesis.start_offset;
+        if needed < start {
+            return Err(Refusal::LogTruncated { topic: topic(), start, needed });
+        }
+        Ok(())
+    }
+
+    /// Whether the journal is the one `target` was committed with, and the log, which ends at `end`, reaches it.
+    fn agree(
+        &self,
+        reading: &Reading,
+        lineage: [u8; 16],
+        target: Position,
+        end: i64,
+    ) -> Result<(), Refusal> {
+        let unknown = || JournalError::OtherHistory { seq: target.mark.seq };
+        let chain = reading.chain_at(target.mark.seq).ok_or_else(unknown);
+        chain.and_then(|chain| chain.check(lineage, &target.mark)).map_err(Refusal::Journal)?;
+        let committed = target.offset_next;
+        if end < committed {
+            let topic = self.topics.events().to_owned();
+            return Err(Refusal::LogShorter { topic, end, committed });
+        }
+        Ok(())
+    }
+}
+
+/// What follows from a journal.
+pub(super) enum Next {
+    /// Nothing yet.
+    Wait,
+    /// The committed offset is to be asked for again.
+    Again,
+    /// The partition is read from this offset in this phase.
+    Place(Phase, i64),
+    /// It is not served.
+    Refuse(Refusal),
+}
+
+/// Waits on, unless `waited` is too long.
+pub(super) fn wait(
+    partition: i32,
+    step: &'static str,
+    waited: Duration,
+    reason: &str,
+) -> Result<Next> {
+    if waited < OVERDUE {
+        return Ok(Next::Wait);
+    }
+    let (seconds, reason) = (waited.as_secs(), reason.to_owned());
+    Err(Error::RestoreOverdue { partition, step, seconds, reason })
+}

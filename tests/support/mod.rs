@@ -1,0 +1,478 @@
+//! What the tests against a real Apache Kafka share: a deployment of its own for each test, input made of the golden scenarios, all
+//! that a reader under `read_committed` sees, and the oracle it is compared with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use goodfaith::engine::{Input, PartitionEngine, Settings};
+use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Observer, Scoring, Service};
+use goodfaith::live::Live;
+use goodfaith::model::{Catalogue, Event, Policy};
+use goodfaith::wire::{self, Encoding, Expect, Origin, OutRecord, RecordRef};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// Partitions of every events topic.
+pub(crate) const PARTITIONS: i32 = 8;
+
+/// What the service publishes, besides its journal.
+pub(crate) const OUTPUTS: [&str; 6] =
+    ["scores", "alerts", "open-alerts", "loyalty", "evidence", "dead-letters"];
+
+/// The broker the tests run against.
+pub(crate) fn bootstrap() -> String {
+    #[expect(clippy::disallowed_methods, reason = "how a test is told of its broker")]
+    let bootstrap = std::env::var("KAFKA_BOOTSTRAP");
+    bootstrap.expect("KAFKA_BOOTSTRAP names a broker: run `make test-broker`")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one wait of the tests")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Waits until `holds`; fails the test if it takes longer than `patience`.
+pub(crate) fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = now() + patience;
+    while !holds() {
+        assert!(now() < deadline, "waited {patience:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A group and topics of their own on the shared broker.
+#[derive(Clone)]
+pub(crate) struct Deployment {
+    pub(crate) settings: KafkaSettings,
+}
+
+impl Deployment {
+    /// A new deployment; its topics exist, and hold nothing.
+    pub(crate) fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("{name}-{}-{count}", std::process::id());
+        let settings = KafkaSettings {
+            bootstrap_servers: bootstrap(),
+            group_id: prefix.clone(),
+            instance_id: None,
+            prefix,
+            workers: 1,
+            delivery: Delivery::ExactlyOnce,
+            commit_interval: Duration::from_millis(100),
+            encoding: Encoding::BinaryJson,
+            create_topics: true,
+            partitions: PARTITIONS,
+            replication_factor: 1,
+            idle_after: None,
+            // A member that dies is missed early, so that no test waits for the 45 s of production.
+            properties: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
+        };
+        let deployment = Self { settings };
+        // Starting the service creates its topics; a group that nobody joined has nothing to leave.
+        let observer = Arc::new(Facts::default());
+        let service = deployment.start(&observer);
+        service.stop();
+        service.join().unwrap();
+        deployment
+    }
+
+    pub(crate) fn topic(&self, what: &str) -> String {
+        format!("{}.{what}.v1", self.settings.prefix)
+    }
+
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.settings.bootstrap_servers);
+        config
+    }
+
+    pub(crate) fn start(&self, facts: &Arc<Facts>) -> Service {
+        let observer: Arc<dyn Observer> = Arc::clone(facts) as Arc<dyn Observer>;
+        Service::start(self.settings.clone(), scoring(), Arc::new(Live::default()), observer)
+            .unwrap()
+    }
+
+    /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
+    pub(crate) fn produce(&self, input: &[Line]) {
+        let producer: BaseProducer = self
+            .client()
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .create()
+            .unwrap();
+        for line in input {
+            match line {
+                Line::Reference(value) => {
+                    send(&producer, &self.topic("reference"), Some(0), b"", Some(value));
+                }
+                Line::Tick(value) => {
+                    for partition in 0..PARTITIONS {
+                        send(&producer, &self.topic("events"), Some(partition), b"", Some(value));
+                    }
+                }
+                Line::Customer { key, value } => {
+                    let value = (!value.is_empty()).then_some(value.as_slice());
+                    send(&producer, &self.topic("events"), None, key, value);
+                }
+            }
+        }
+        producer.flush(Duration::from_secs(60)).unwrap();
+    }
+
+    /// Waits until the group has committed every record of the events topic.
+    pub(crate) fn wait_handled(&self, patience: Duration) {
+        let reader: BaseConsumer = self
+            .client()
+            .set("group.id", &self.settings.group_id)
+            .set("isolation.level", "read_committed")
+            .create()
+            .unwrap();
+        let topic = self.topic("events");
+        let second = Duration::from_secs(5);
+        let end = |p| reader.fetch_watermarks(&topic, p, second).unwrap().1;
+        let ends: Vec<i64> = (0..PARTITIONS).map(end).collect();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&topic, 0, PARTITIONS - 1);
+        wait_until("every record is handled", patience, || {
+            let Ok(committed) = reader.committed_offsets(list.clone(), second) else {
+                return false;
+            };
+            committed.elements().iter().all(|element| {
+                let partition = usize::try_from(element.partition()).unwrap();
+                element.offset() == Offset::Offset(ends[partition])
+            })
+        });
+    }
+
+    /// Everything a reader sees of `what`, partition by partition.
+    pub(crate) fn read(&self, what: &str) -> Vec<Stored> {
+        let reader: BaseConsumer = self
+            .client()
+            .set("group.id", "reader")
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let topic = self.topic(what);
+        let metadata = reader.fetch_metadata(Some(&topic), Duration::from_secs(10)).unwrap();
+        let partitions = i32::try_from(metadata.topics()[0].partitions().len()).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&topic, 0, partitions - 1);
+        list.set_all_offsets(Offset::Beginning).unwrap();
+        reader.assign(&list).unwrap();
+        let (mut stored, mut ended) = (Vec::new(), 0);
+        while ended < partitions {
+            match reader.poll(Duration::from_secs(30)) {
+                Some(Ok(message)) => stored.push(Stored::from_message(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                Some(Err(error)) => panic!("{topic}: {error}"),
+                None => panic!("{topic} does not end"),
+            }
+        }
+        stored.sort_by_key(|record| (record.partition, record.offset));
+        stored
+    }
+
+    /// What the service has published, topic by topic.
+    pub(crate) fn published(&self) -> Published {
+        let mut published = Published::default();
+        for topic in OUTPUTS {
+            for record in self.read(topic) {
+                published.add(topic, record.key, record.value, record.headers);
+            }
+        }
+        published
+    }
+
+    /// What a single-threaded engine a partition gives for the same logs.
+    pub(crate) fn oracle(&self) -> Published {
+        let mut catalogue = Catalogue::default();
+        for record in self.read("reference") {
+            if let Ok(Event::Reference(event)) =
+                wire::decode(record.as_ref(&record.header_refs()), Expect::ReferenceTopic)
+            {
+                catalogue.apply(&event.change);
+            }
+        }
+        let catalogue = Arc::new(catalogue);
+        let Scoring { policy, audit } = scoring();
+        let mut engines: Vec<PartitionEngine> = (0..PARTITIONS)
+            .map(|_| {
+                let settings = Settings { policy: Arc::clone(&policy), salt: [0; 16], audit };
+                let mut engine = PartitionEngine::new(settings);
+                let catalogue = Arc::clone(&catalogue);
+                engine.handle(
+                    Input::Reference { seq: 1, offset_next: 1, catalogue },
+                    &mut Vec::new(),
+                );
+                engine
+            })
+            .collect();
+        let mut published = Published::default();
+        let topic = self.topic("events");
+        for stored in self.read("events") {
+            let headers = stored.header_refs();
+            let original = stored.as_ref(&headers);
+            let engine = &mut engines[usize::try_from(stored.partition).unwrap()];
+            let (offset, record) = (stored.offset, wire::decode(original, Expect::EventsTopic));
+            let mut effects = Vec::new();
+            engine.handle(Input::Record { offset, record }, &mut effects);
+            engine.commit();
+            let origin = Origin { topic: &topic, partition: stored.partition };
+            for effect in &effects {
+                for record in wire::encode(effect, original, origin, self.settings.encoding) {
+                    let OutRecord { topic, key, value, headers } = record;
+                    published.add(topic, key, value, headers);
+                }
+            }
+        }
+        published
+    }
+
+    /// Deletes the records of the events topic below `offset` of every partition that has as many.
+    pub(crate) fn delete_records(&self, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset(&self.topic("events"), partition, Offset::Offset(offset))
+                .unwrap();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let deleted = runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+        assert!(deleted.elements().iter().all(|element| element.error().is_ok()), "{deleted:?}");
+    }
+}
+
+pub(crate) fn scoring() -> Scoring {
+    Scoring { policy: Arc::new(Policy::default()), audit: true }
+}
+
+fn send(
+    producer: &BaseProducer,
+    topic: &str,
+    partition: Option<i32>,
+    key: &[u8],
+    value: Option<&[u8]>,
+) {
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic);
+    record.partition = partition;
+    record.key = (!key.is_empty()).then_some(key);
+    record.payload = value;
+    while let Err((error, back)) = producer.send(record) {
+        assert_eq!(
+            error,
+            KafkaError::MessageProduction(rdkafka::types::RDKafkaErrorCode::QueueFull)
+        );
+        producer.poll(Duration::from_millis(5));
+        record = back;
+    }
+}
+
+/// A record as stored.
+pub(crate) struct Stored {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) timestamp_ms: Option<i64>,
+}
+
+impl Stored {
+    fn from_message(message: &BorrowedMessage<'_>) -> Self {
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            let header = |h: rdkafka::message::Header<'_, &[u8]>| {
+                (h.key.to_owned(), h.value.map(<[u8]>::to_vec))
+            };
+            headers.iter().map(header).collect()
+        });
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers,
+            timestamp_ms: message.timestamp().to_millis(),
+        }
+    }
+
+    fn header_refs(&self) -> Vec<wire::Header<'_>> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+    }
+
+    fn as_ref<'a>(&'a self, headers: &'a [wire::Header<'a>]) -> RecordRef<'a> {
+        RecordRef {
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers,
+            timestamp_ms: self.timestamp_ms,
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let (_, value) = self.headers.iter().find(|(found, _)| found == name)?;
+        Some(String::from_utf8(value.clone()?).unwrap())
+    }
+}
+
+/// Output records by topic and key, each key's in their order, `gfsource` left out.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct Published {
+    records: BTreeMap<(String, Option<Vec<u8>>), Vec<String>>,
+    pub(crate) count: usize,
+}
+
+impl Published {
+    fn add(
+        &mut self,
+        topic: &str,
+        key: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        headers: Vec<(String, Option<Vec<u8>>)>,
+    ) {
+        let text = |bytes: &Option<Vec<u8>>| {
+            bytes
+                .as_ref()
+                .map_or_else(|| "null".to_owned(), |bytes| bytes.escape_ascii().to_string())
+        };
+        let headers: Vec<String> = headers
+            .iter()
+            .filter(|(name, _)| name != "gfsource")
+            .map(|(name, value)| format!("{name}={}", text(value)))
+            .collect();
+        let record = format!("{} [{}]", text(&value), headers.join(", "));
+        self.records.entry((topic.to_owned(), key)).or_default().push(record);
+        self.count += 1;
+    }
+
+    /// Records of one topic.
+    pub(crate) fn count_of(&self, topic: &str) -> usize {
+        self.records
+            .iter()
+            .filter(|((of, _), _)| of == topic)
+            .map(|(_, records)| records.len())
+            .sum()
+    }
+}
+
+/// Compares record for record; a difference is told by its first place, not by printing both sides.
+pub(crate) fn assert_same(found: &Published, expected: &Published) {
+    for (place, expected) in &expected.records {
+        let (topic, key) =
+            (&place.0, place.1.as_deref().map(<[u8]>::escape_ascii).map(|k| k.to_string()));
+        let found = found.records.get(place).map_or(&[][..], Vec::as_slice);
+        for (index, expected) in expected.iter().enumerate() {
+            assert_eq!(found.get(index), Some(expected), "{topic} {key:?} record {index}");
+        }
+        assert_eq!(found.len(), expected.len(), "{topic} {key:?}: {:#?}", found.last());
+    }
+    assert_eq!(found.count, expected.count);
+}
+
+/// One line of input.
+#[derive(Debug, Clone)]
+pub(crate) enum Line {
+    Reference(Vec<u8>),
+    Tick(Vec<u8>),
+    Customer { key: Vec<u8>, value: Vec<u8> },
+}
+
+/// The customer events of the golden scenarios, each scenario lived by customer after customer until there are `count`, in the order of
+/// event time, after the reference events they need, and before a tick that ends every partition.
+pub(crate) fn scenarios(count: usize) -> Vec<Line> {
+    let (mut reference, mut events) = (Vec::new(), Vec::new());
+    for text in scenario_texts() {
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let record = RecordRef {
+                key: None,
+                value: Some(line.as_bytes()),
+                headers: &[],
+                timestamp_ms: None,
+            };
+            match wire::decode(record, Expect::File) {
+                Ok(Event::Reference(_)) => {
+                    reference.push(Line::Reference(line.as_bytes().to_vec()))
+                }
+                Ok(Event::Customer(event)) => events.push(*event),
+                Ok(Event::Tick(_)) | Err(_) => {}
+            }
+        }
+    }
+    let mut input = Vec::with_capacity(count);
+    for round in 0.. {
+        for event in &events {
+            let mut event = event.clone();
+            event.customer = format!("{}-{round}", event.customer).into();
+            input.push(event);
+        }
+        if count <= input.len() {
+            break;
+        }
+    }
+    input.truncate(count);
+    input.sort_by_key(|event| event.time);
+    let lines = input.into_iter().map(|event| {
+        let key = event.customer.as_bytes().to_vec();
+        let value = wire::encode_event_json(&Event::Customer(Box::new(event))).into_bytes();
+        Line::Customer { key, value }
+    });
+    reference.into_iter().chain(lines).chain([tick("2026-11-01T00:00:00Z")]).collect()
+}
+
+/// A `clock.ticked` at `time`.
+pub(crate) fn tick(time: &str) -> Line {
+    let text = format!(
+        r#"{{"specversion":"1.0","id":"tick-{time}","source":"/test","type":"io.goodfaith.clock.ticked.v1","time":"{time}"}}"#
+    );
+    Line::Tick(text.into_bytes())
+}
+
+fn scenario_texts() -> Vec<String> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".events.ndjson"))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+/// Remembers what the service told, in words.
+#[derive(Default)]
+pub(crate) struct Facts {
+    told: std::sync::Mutex<Vec<String>>,
+}
+
+impl Observer for Facts {
+    fn observe(&self, fact: Fact<'_>) {
+        let text = match &fact {
+            Fact::Committed(_) | Fact::PartitionMeasured { .. } => return,
+            fact => format!("{fact:?}"),
+        };
+        self.told.lock().unwrap().push(text);
+    }
+}
+
+impl Facts {
+    /// How many of what was told begin so.
+    pub(crate) fn count(&self, beginning: &str) -> usize {
+        self.told.lock().unwrap().iter().filter(|text| text.starts_with(beginning)).count()
+    }
+
+    /// The last that begins so.
+    pub(crate) fn last(&self, beginning: &str) -> Option<String> {
+        self.told.lock().unwrap().iter().rev().find(|text| text.starts_with(beginning)).cloned()
+    }
+}
