@@ -9,27 +9,218 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Deployment, Facts, assert_same, scenarios};
+use goodfaith::engine::Reason;
+use rdkafka::producer::{BaseProducer, Producer as _};
+use support::{Deployment, Facts, Line, Published, assert_same, scenarios, tick, wait_until};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(120);
 
-fn run_with(workers: usize, events: usize) {
-    let mut deployment = Deployment::new("workers");
-    deployment.settings.workers = workers;
-    deployment.produce(&scenarios(events));
+/// Runs the service until all is handled; what it told.
+fn run(deployment: &Deployment) -> Arc<Facts> {
     let facts = Arc::new(Facts::default());
     let service = deployment.start(&facts);
     deployment.wait_handled(PATIENCE);
     service.stop();
     service.join().unwrap();
+    facts
+}
+
+fn assert_is_oracle(deployment: &Deployment) -> Published {
     let (found, expected) = (deployment.published(), deployment.oracle());
-    assert!(expected.count > events / 10, "the input gives too little to compare");
+    assert!(expected.count > 100, "{} records are too few to compare", expected.count);
     assert_same(&found, &expected);
-    assert_eq!(facts.count("PartitionRestored"), 8);
+    found
 }
 
 #[test]
 #[ignore = "needs a broker"]
-fn one_worker_publishes_what_the_oracle_gives() {
-    run_with(1, 2_000);
+fn one_worker_and_four_publish_what_the_oracle_gives() {
+    let input = scenarios(100_000);
+    let mut one = Deployment::new("one");
+    one.produce(&input);
+    let facts = run(&one);
+    assert_eq!(facts.count("PartitionRestored"), 8);
+    let published = assert_is_oracle(&one);
+
+    let mut four = Deployment::new("four");
+    (one.settings.workers, four.settings.workers) = (1, 4);
+    four.produce(&input);
+    run(&four);
+    assert_same(&four.published(), &published);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_restart_goes_on_where_the_last_commit_was() {
+    let deployment = Deployment::new("restart");
+    let input = scenarios(6_000);
+    let (first, second) = input.split_at(3_000);
+    deployment.produce(first);
+    run(&deployment);
+    deployment.produce(second);
+    let facts = run(&deployment);
+    assert_eq!(facts.count("PartitionRestored"), 8, "{:?}", facts.last("PartitionRefused"));
+    assert_is_oracle(&deployment);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_second_instance_joins_and_leaves_unnoticed() {
+    let deployment = Deployment::new("join");
+    let input = scenarios(9_000);
+    let (first, rest) = input.split_at(3_000);
+    let (second, third) = rest.split_at(3_000);
+    let (facts, joined) = (Arc::default(), Arc::new(Facts::default()));
+    deployment.produce(first);
+    let stays = deployment.start(&facts);
+    let leaves = deployment.start(&joined);
+    deployment.produce(second);
+    wait_until("the second instance has partitions", PATIENCE, || {
+        joined.count("PartitionRestored") > 0
+    });
+    deployment.wait_handled(PATIENCE);
+    leaves.stop();
+    leaves.join().unwrap();
+    deployment.produce(third);
+    deployment.wait_handled(PATIENCE);
+    stays.stop();
+    stays.join().unwrap();
+    assert_is_oracle(&deployment);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_fenced_producer_is_replaced_and_nothing_is_lost_or_doubled() {
+    let mut deployment = Deployment::new("fence");
+    deployment.settings.instance_id = Some("a".to_owned());
+    let input = scenarios(8_000);
+    deployment.produce(&input[..100]);
+    let facts = Arc::default();
+    let service = deployment.start(&facts);
+    for part in input[100..].chunks(2_000) {
+        deployment.produce(part);
+        // A zombie of the same name: it aborts the open transaction and fences the service's producer in the middle of it.
+        let fences = facts.count("ProducerRetired");
+        wait_until("the producer is retired", PATIENCE, || {
+            let zombie: BaseProducer = deployment
+                .client()
+                .set("transactional.id", format!("{}/a/0", deployment.settings.group_id))
+                .create()
+                .unwrap();
+            zombie.init_transactions(Duration::from_secs(10)).unwrap();
+            deployment.produce(&[tick("2020-01-01T00:00:00Z")]);
+            facts.count("ProducerRetired") > fences
+        });
+    }
+    deployment.wait_handled(PATIENCE);
+    service.stop();
+    service.join().unwrap();
+    assert!(facts.count("TransactionSettled") > 0);
+    assert_is_oracle(&deployment);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_log_that_lost_its_beginning_is_refused() {
+    let deployment = Deployment::new("truncated");
+    deployment.produce(&scenarios(500));
+    run(&deployment);
+    deployment.delete_records(1);
+    let facts = Arc::default();
+    let service = deployment.start(&facts);
+    wait_until("every partition is refused", PATIENCE, || facts.count("PartitionRefused") == 8);
+    service.stop();
+    service.join().unwrap();
+    let told = facts.last("PartitionRefused").unwrap();
+    assert!(told.contains("retention.ms") && told.contains("retention.bytes"), "{told}");
+    assert_eq!(facts.count("PartitionRestored"), 0);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_poison_record_of_each_kind_is_set_aside_once() {
+    let deployment = Deployment::new("poison");
+    let poison = poison();
+    // Two customers to be refused about: one who is known, and one who asked to be forgotten.
+    deployment.produce(&[known(), forgotten()]);
+    for (_, line) in &poison {
+        deployment.produce(std::slice::from_ref(line));
+    }
+    deployment.produce(&[tick("2026-01-01T00:00:00Z")]);
+    let facts = run(&deployment);
+    let set_aside = deployment.read("dead-letters");
+    for (reason, line) in &poison {
+        let Line::Customer { value, .. } = line else { continue };
+        let found: Vec<_> = set_aside
+            .iter()
+            .filter(|record| record.header("reason").as_deref() == Some(reason.as_str()))
+            .collect();
+        assert_eq!(found.len(), 1, "{reason}");
+        assert_eq!(found[0].value.as_deref(), Some(value.as_slice()), "{reason}");
+    }
+    assert_eq!(set_aside.len(), poison.len());
+    assert_eq!(facts.count("RecordDeadLettered"), poison.len());
+    assert_same(&deployment.published(), &deployment.oracle());
+}
+
+/// One record for every reason that makes one a dead letter.
+fn poison() -> Vec<(Reason, Line)> {
+    let event = |subject: &str, kind: &str, time: &str, data: &str| {
+        format!(
+            r#"{{"specversion":"1.0","id":"{kind}-{time}","source":"/test","type":"io.goodfaith.{kind}.v1","subject":"{subject}","time":"{time}","data":{data}}}"#
+        )
+        .into_bytes()
+    };
+    let ada = |kind: &str, time: &str, data: &str| event("ada", kind, time, data);
+    let delivered = r#"{"ref":"r"}"#;
+    let line = |value: Vec<u8>| Line::Customer { key: b"ada".to_vec(), value };
+    let text = |value: Vec<u8>, from: &str, to: &str| {
+        String::from_utf8(value).unwrap().replace(from, to).into_bytes()
+    };
+    let good = || ada("service.delivered", "2025-01-01T00:00:00Z", delivered);
+    let erased = event("eve", "service.delivered", "2024-01-01T00:00:00Z", delivered);
+    let all = vec![
+        (Reason::NotJson, line(b"{\"specversion\":".to_vec())),
+        (Reason::BadFraming, line(b"\0\0".to_vec())),
+        (Reason::NotProtobuf, line(b"\xff\xff\xff".to_vec())),
+        (
+            Reason::BadEnvelope,
+            line(text(good(), r#""id":"service.delivered-2025-01-01T00:00:00Z","#, "")),
+        ),
+        (Reason::OwnOutput, line(text(good(), "/test", "/goodfaith"))),
+        (Reason::UnknownType, line(ada("weather.changed", "2025-01-01T00:00:00Z", "{}"))),
+        (Reason::BadData, line(ada("service.delivered", "2025-01-01T00:00:00Z", "{}"))),
+        (Reason::TimeInFuture, line(ada("service.delivered", "2199-01-01T00:00:00Z", delivered))),
+        (Reason::KeyMismatch, Line::Customer { key: b"bob".to_vec(), value: good() }),
+        (
+            Reason::MisplacedReference,
+            line(ada("plan.withdrawn", "2025-01-01T00:00:00Z", r#"{"plan_id":"p"}"#)),
+        ),
+        (Reason::Erased, Line::Customer { key: b"eve".to_vec(), value: erased }),
+        (Reason::TooLate, line(ada("service.delivered", "2023-01-01T00:00:00Z", delivered))),
+        (
+            Reason::UnknownEvidence,
+            line(ada("retraction.requested", "2025-01-02T00:00:00Z", r#"{"evidence_id":"none"}"#)),
+        ),
+        (
+            Reason::UnknownSqueeze,
+            line(ada(
+                "suppression.requested",
+                "2025-01-02T00:00:00Z",
+                r#"{"dedup_key":"none","reason":"x","actor":"y","until":"2025-02-01T00:00:00Z"}"#,
+            )),
+        ),
+    ];
+    assert_eq!(all.len(), Reason::ALL.len(), "one of each");
+    all
+}
+
+fn known() -> Line {
+    let value = br#"{"specversion":"1.0","id":"known","source":"/test","type":"io.goodfaith.service.delivered.v1","subject":"ada","time":"2025-01-01T12:00:00Z","data":{"ref":"first"}}"#;
+    Line::Customer { key: b"ada".to_vec(), value: value.to_vec() }
+}
+
+fn forgotten() -> Line {
+    let value = br#"{"specversion":"1.0","id":"forgotten","source":"/test","type":"io.goodfaith.erasure.requested.v1","subject":"eve","time":"2025-01-01T12:00:00Z"}"#;
+    Line::Customer { key: b"eve".to_vec(), value: value.to_vec() }
 }

@@ -111,9 +111,7 @@ impl Batch<'_> {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
                     Fetched::Record(FetchedRecord { message })
                 }
-                RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
-                    Fetched::End { partition: message.partition, offset: message.offset }
-                }
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Fetched::End,
                 error => Fetched::Error { partition: message.partition, code: error.into() },
             }
         })
@@ -133,8 +131,8 @@ impl Drop for Batch<'_> {
 pub(super) enum Fetched<'b> {
     /// A record.
     Record(FetchedRecord<'b>),
-    /// The end of the log as it is now: nothing at `offset` yet.
-    End { partition: i32, offset: i64 },
+    /// The end of the log as it is now; told only if `enable.partition.eof` is set.
+    End,
     /// The partition cannot be read.
     Error { partition: i32, code: RDKafkaErrorCode },
 }

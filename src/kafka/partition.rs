@@ -116,13 +116,6 @@ impl Scored {
         }
     }
 
-    /// Passes over what is no record (markers of transactions) up to `offset`.
-    pub(super) const fn go_to(&mut self, offset: i64) {
-        if self.standing.offset_next < offset {
-            self.standing.offset_next = offset;
-        }
-    }
-
     /// Handles the record at `offset`.
     pub(super) fn handle(
         &mut self,

@@ -115,6 +115,7 @@ impl Worker {
             self.keep();
             return Ok(());
         }
+        self.rewind();
         self.outbox.open = None;
         self.note_failure(&reason)
     }

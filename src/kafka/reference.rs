@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use backon::{BlockingRetryable as _, ConstantBuilder};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
@@ -24,6 +25,8 @@ use crate::wire::{self, Expect};
 const BATCH: usize = 1024;
 const WAIT: Duration = Duration::from_millis(100);
 const TIMEOUT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
+const ATTEMPTS: usize = 100;
 
 /// The reference log as far as it has been read, shared by all workers.
 pub(super) struct ReferenceLog {
@@ -128,8 +131,11 @@ impl ReferenceReader {
         let topic = topics.reference().to_owned();
         let consumer: BaseConsumer =
             settings.reader().create().map_err(doing("making a consumer"))?;
-        let watermarks = consumer.fetch_watermarks(&topic, 0, TIMEOUT);
-        let (start, _) = watermarks.map_err(doing("asking for the reference log"))?;
+        // A topic just created has no leader for a moment.
+        let (start, _) = (|| consumer.fetch_watermarks(&topic, 0, TIMEOUT))
+            .retry(ConstantBuilder::default().with_delay(PAUSE).with_max_times(ATTEMPTS))
+            .call()
+            .map_err(doing("asking for the reference log"))?;
         if start > 0 {
             return Err(Error::ReferenceTruncated { topic, start });
         }
@@ -166,7 +172,7 @@ impl ReferenceReader {
         for fetched in fetched {
             match fetched {
                 Fetched::Record(record) => changes.extend(self.change(record)),
-                Fetched::End { .. } => is_at_end = true,
+                Fetched::End => is_at_end = true,
                 Fetched::Error { code, .. } => {
                     refuse_lasting(KafkaError::MessageConsumption(code))?;
                 }

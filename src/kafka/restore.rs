@@ -191,18 +191,15 @@ impl Replay {
         (self.scored.offset_next() - self.start) as f64 / all as f64
     }
 
-    /// Handles one record again. The state, once the record is not part of what is to be restored.
+    /// Handles one record again. One that is not part of what is to be restored changes nothing.
     pub(super) fn take(
         &mut self,
         record: &FetchedRecord<'_>,
         reference: &ReferenceLog,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<(), Refusal> {
         let offset = record.offset();
-        if offset < self.scored.offset_next() {
-            return Ok(false);
-        }
-        if self.target.offset_next <= offset {
-            return Ok(true);
+        if offset < self.scored.offset_next() || self.target.offset_next <= offset {
+            return Ok(());
         }
         self.repeat_until(offset, reference)?;
         let headers = record.headers();
@@ -212,12 +209,17 @@ impl Replay {
         if self.records.is_multiple_of(COMMITTED) {
             self.scored.commit();
         }
-        Ok(false)
+        Ok(())
     }
 
-    /// Whether the end of the log at `offset` is the end of the restore: what is left is control records.
-    pub(super) const fn is_whole_at(&self, offset: i64) -> bool {
-        self.target.offset_next <= offset
+    /// Every record up to the committed offset has been handled: the offset before it was a record's, as only records move it.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.target.offset_next <= self.scored.offset_next()
+    }
+
+    /// The next offset to handle.
+    pub(super) const fn offset_next(&self) -> i64 {
+        self.scored.offset_next()
     }
 
     fn repeat_until(&mut self, offset: i64, reference: &ReferenceLog) -> Result<(), Refusal> {
@@ -232,7 +234,6 @@ impl Replay {
     /// The state, which must be the one that was committed.
     pub(super) fn finish(mut self, reference: &ReferenceLog) -> Result<Scored, Refusal> {
         self.repeat_until(self.target.offset_next, reference)?;
-        self.scored.go_to(self.target.offset_next);
         self.scored.commit();
         if self.scored.position() == self.target { Ok(self.scored) } else { Err(Refusal::Diverged) }
     }

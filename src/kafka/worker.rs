@@ -41,6 +41,8 @@ const RESTORE_WAIT: Duration = Duration::from_millis(5);
 const INBOX: usize = 1024;
 /// Questions answered a turn.
 const ANSWERS: usize = 256;
+/// One question to the broker within a turn.
+const QUESTION: Duration = Duration::from_millis(500);
 /// How long the consumer may take to move to another offset.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Transactions in a row that may come to nothing before the worker gives up.
@@ -92,8 +94,6 @@ pub(super) struct Worker {
 pub(super) struct Owned {
     pub(super) phase: Phase,
     pub(super) assigned_at: Instant,
-    /// Nothing was behind the last record fetched.
-    is_at_end: bool,
     record_at: Instant,
     tick_at: Option<Instant>,
     measured_at: Option<Instant>,
@@ -105,7 +105,6 @@ impl Owned {
         Self {
             phase: Phase::Locating,
             assigned_at: now,
-            is_at_end: false,
             record_at: now,
             tick_at: None,
             measured_at: None,
@@ -254,10 +253,11 @@ impl Worker {
     /// a partition without traffic.
     fn decide(&mut self, now: Instant) -> Result<(), Failure> {
         let latest = self.restorer.reference.latest();
-        let tick = self.tick_time(now);
-        let (outbox, mut effects) = (&mut self.outbox, Vec::new());
+        let tick = self.tick_time();
+        let (shared, member, outbox) = (&self.shared, &self.member, &mut self.outbox);
+        let mut effects = Vec::new();
         for (&partition, owned) in &mut self.partitions {
-            let is_idle = tick.is_some_and(|(_, idle_after)| owned.is_idle(now, idle_after));
+            let is_silent = tick.is_some_and(|(_, idle_after)| owned.is_silent(now, idle_after));
             let Phase::Running(scored) = &mut owned.phase else { continue };
             if let Some(value) = scored.begin() {
                 outbox.journal(partition, &value)?;
@@ -273,12 +273,14 @@ impl Worker {
                 outbox.journal(partition, &value)?;
                 outbox.perform(partition, &mut effects, NO_RECORD)?;
             }
-            if let Some((time, _)) = tick.filter(|_| is_idle)
-                && let Some(value) = scored.tick(time, &mut effects)
-            {
+            if let Some((time, _)) = tick.filter(|_| is_silent) {
                 owned.tick_at = Some(now);
-                outbox.journal(partition, &value)?;
-                outbox.perform(partition, &mut effects, NO_RECORD)?;
+                if is_at_end(shared, member, partition, scored.offset_next())
+                    && let Some(value) = scored.tick(time, &mut effects)
+                {
+                    outbox.journal(partition, &value)?;
+                    outbox.perform(partition, &mut effects, NO_RECORD)?;
+                }
             }
         }
         Ok(())
@@ -286,14 +288,13 @@ impl Worker {
 
     /// What an idle partition's clock is advanced to, and after how much silence; `None` if ticks are off, or if no partition of this
     /// process has traffic: then upstream is down, and its promises are not broken.
-    fn tick_time(&self, now: Instant) -> Option<(EventTime, Duration)> {
+    fn tick_time(&self) -> Option<(EventTime, Duration)> {
         let idle_after = self.shared.settings.idle_after?;
         let idle_ms = i64::try_from(idle_after.as_millis()).unwrap_or(i64::MAX);
         let (wall_ms, traffic_ms) =
             (clock::wall_ms(), self.shared.traffic_ms.load(Ordering::Relaxed));
         let has_traffic = wall_ms.saturating_sub(traffic_ms) < idle_ms;
-        let may_tick = has_traffic && self.not_before <= now;
-        may_tick.then(|| (EventTime::from_millis(wall_ms.saturating_sub(idle_ms)), idle_after))
+        has_traffic.then(|| (EventTime::from_millis(wall_ms.saturating_sub(idle_ms)), idle_after))
     }
 
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
@@ -301,7 +302,7 @@ impl Worker {
         for fetched in batch.iter() {
             match fetched {
                 Fetched::Record(record) => self.handle_record(&record, started)?,
-                Fetched::End { partition, offset } => self.handle_end(partition, offset),
+                Fetched::End => {}
                 Fetched::Error { partition, code } => self.handle_error(partition, code),
             }
         }
@@ -324,12 +325,11 @@ impl Worker {
     fn handle_record(&mut self, record: &FetchedRecord<'_>, now: Instant) -> Result<(), Failure> {
         let (partition, offset) = (record.partition(), record.offset());
         let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
-        owned.is_at_end = false;
         owned.record_at = now;
         if let Phase::Replaying(replay) = &mut owned.phase {
             match replay.take(record, &self.restorer.reference) {
-                Ok(false) => return Ok(()),
-                Ok(true) => self.finish_replay(partition),
+                Ok(()) if replay.is_whole() => self.finish_replay(partition),
+                Ok(()) => {}
                 Err(refusal) => self.refuse(partition, &refusal),
             }
         }
@@ -359,17 +359,8 @@ impl Worker {
         outbox.perform(partition, &mut effects, original)
     }
 
-    fn handle_end(&mut self, partition: i32, offset: i64) {
-        let Some(owned) = self.partitions.get_mut(&partition) else { return };
-        owned.is_at_end = true;
-        if let Phase::Replaying(replay) = &owned.phase
-            && replay.is_whole_at(offset)
-        {
-            self.finish_replay(partition);
-        }
-    }
-
-    /// librdkafka goes on by itself after most errors; these mean that the log cannot be read on without a gap.
+    /// librdkafka goes on by itself after most errors, but takes their place in the batch for a record's: so the position is set
+    /// again. The others mean that the log cannot be read on without a gap.
     fn handle_error(&mut self, partition: i32, code: RDKafkaErrorCode) {
         let is_lasting = matches!(
             code,
@@ -381,9 +372,16 @@ impl Worker {
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::TopicAuthorizationFailed
         );
+        let offset_next = match self.partitions.get(&partition).map(|owned| &owned.phase) {
+            Some(Phase::Running(scored)) => scored.offset_next(),
+            Some(Phase::Replaying(replay)) => replay.offset_next(),
+            _ => return,
+        };
         if is_lasting {
             let topic = self.shared.topics.events().to_owned();
             self.refuse(partition, &Refusal::Unreadable { topic, code: code.to_string() });
+        } else if self.seek(&[(partition, offset_next)]).is_err() {
+            self.start_over(partition);
         }
     }
 
@@ -468,11 +466,14 @@ impl Worker {
                 }
                 self.restorer.close_journal(partition);
                 let is_new = matches!(phase, Phase::Running(_));
+                let is_whole = matches!(&phase, Phase::Replaying(replay) if replay.is_whole());
                 self.set_phase(partition, phase);
-                self.resume(partition)?;
                 if is_new {
                     self.tell_restored(partition, 0, true);
+                } else if is_whole {
+                    self.finish_replay(partition);
                 }
+                self.resume(partition)?;
             }
         }
         Ok(())
@@ -598,6 +599,7 @@ impl Worker {
                 self.shared.observer.observe(fact);
                 let touched: Vec<i32> = self.touched().map(|(partition, _)| partition).collect();
                 self.undo(&touched);
+                self.rewind();
                 self.outbox.open = None;
                 self.note_failure(&reason)?;
             }
@@ -630,20 +632,28 @@ impl Worker {
         }
     }
 
-    /// Puts partitions back to where they last were certain, and reads on from there.
+    /// Puts partitions back to where they last were certain.
     pub(super) fn undo(&mut self, partitions: &[i32]) {
-        let mut positions = Vec::new();
         for partition in partitions {
             if let Some(Owned { phase: Phase::Running(scored), .. }) =
                 self.partitions.get_mut(partition)
             {
                 scored.abort();
-                positions.push((*partition, scored.offset_next()));
             }
         }
+    }
+
+    /// Reads on from where each partition stands. All of them: a batch given up half-way held records of any.
+    pub(super) fn rewind(&mut self) {
+        let position = |(partition, owned): (&i32, &Owned)| match &owned.phase {
+            Phase::Running(scored) => Some((*partition, scored.offset_next())),
+            Phase::Replaying(replay) => Some((*partition, replay.offset_next())),
+            Phase::Locating | Phase::Reading(_) | Phase::Refused => None,
+        };
+        let positions: Vec<(i32, i64)> = self.partitions.iter().filter_map(position).collect();
         if !positions.is_empty() && self.seek(&positions).is_err() {
             // Where the consumer stands is not known: begin again from what is committed.
-            partitions.iter().for_each(|partition| self.start_over(*partition));
+            positions.iter().for_each(|(partition, _)| self.start_over(*partition));
         }
     }
 
@@ -700,12 +710,29 @@ impl Worker {
 }
 
 impl Owned {
-    /// Silence for `idle_after` at the end of the log, and no tick of late.
-    fn is_idle(&self, now: Instant, idle_after: Duration) -> bool {
+    /// Silence for `idle_after`, and no tick of late.
+    fn is_silent(&self, now: Instant, idle_after: Duration) -> bool {
         let interval = TICK_INTERVAL.min(idle_after);
-        self.is_at_end
-            && self.record_at + idle_after <= now
+        self.record_at + idle_after <= now
             && self.tick_at.is_none_or(|tick_at| tick_at + interval <= now)
+    }
+}
+
+/// The broker says, now, that there is nothing to read: silence alone may be a broken connection. (The consumer's own position counts
+/// transaction markers too, and between batches all it has passed has been handled.)
+fn is_at_end(shared: &Shared, member: &Member, partition: i32, offset_next: i64) -> bool {
+    let topic = shared.topics.events();
+    let Ok((_, end)) = member.fetch_watermarks(topic, partition, QUESTION) else { return false };
+    end <= position(shared, member, partition).unwrap_or(offset_next)
+}
+
+/// Where the consumer stands, markers passed over; `None` before the first record since it was moved.
+fn position(shared: &Shared, member: &Member, partition: i32) -> Option<i64> {
+    let positions = member.position().ok()?;
+    let found = positions.find_partition(shared.topics.events(), partition)?;
+    match found.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
     }
 }
 
@@ -717,9 +744,9 @@ const NO_RECORD: RecordRef<'static> =
 fn measure(shared: &Shared, member: &Member, partition: i32, owned: &Owned) {
     let Phase::Running(scored) = &owned.phase else { return };
     let high = native::high_watermark(member, shared.topics.events(), partition);
-    let behind = high.map_or(0, |high| (high - scored.offset_committed()).max(0));
-    // At the end of the log what is left are markers of transactions.
-    let lag_records = if owned.is_at_end { 0 } else { behind };
+    let handled = scored.offset_committed();
+    let passed = position(shared, member, partition).map_or(handled, |passed| passed.max(handled));
+    let lag_records = high.map_or(0, |high| (high - passed).max(0));
     if let Some(mut status) = shared.live.partitions.get_mut(&partition) {
         status.lag_records = lag_records;
     }
