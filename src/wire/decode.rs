@@ -153,12 +153,11 @@ fn read_json(data: &Json<'_>, kind: EventType, at: EventTime) -> Result<Contents
     })
 }
 
+/// The same questions in the same order as of JSON, so that the same field is named.
 fn read_proto(event: proto::Event, kind: EventType, at: EventTime) -> Result<Contents, Fault> {
-    let said = match event.body {
-        Some(body) if EventType::of_proto(&body) == kind => contract::of_proto(body, at)?,
-        Some(_) => return Err(Fault("data")),
-        None => contract::of_json(kind, &Json::Object(Vec::new()), at)?,
-    };
+    if event.body.as_ref().is_some_and(|body| EventType::of_proto(body) != kind) {
+        return Err(Fault("data"));
+    }
     Ok(Contents {
         channel: optional(TEXT).of_proto(event.channel, "channel", at)?,
         actor: if kind.has_own_actor() {
@@ -166,7 +165,10 @@ fn read_proto(event: proto::Event, kind: EventType, at: EventTime) -> Result<Con
         } else {
             optional(part()).of_proto(event.actor, "actor", at)?
         },
-        said,
+        said: match event.body {
+            Some(body) => contract::of_proto(body, at)?,
+            None => contract::of_json(kind, &Json::Object(Vec::new()), at)?,
+        },
     })
 }
 
