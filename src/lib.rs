@@ -8,4 +8,6 @@ pub mod model;
 pub mod wire;
 
 #[cfg(feature = "service")]
+pub mod cli;
+#[cfg(feature = "service")]
 pub mod live;
