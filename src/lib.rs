@@ -12,4 +12,6 @@ pub mod cli;
 #[cfg(feature = "service")]
 pub mod files;
 #[cfg(feature = "service")]
+pub mod kafka;
+#[cfg(feature = "service")]
 pub mod live;
