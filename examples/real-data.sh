@@ -39,15 +39,9 @@ data_set() {
   usage
 }
 
-# count FILE TEXT...: lines that hold every text.
+# count FILE TEXT [TEXT]: how many lines hold the text, or both.
 count() {
-  local file=$1 found
-  shift
-  found=$(cat "$file")
-  for text in "$@"; do
-    found=$(grep -F -- "$text" <<<"$found" || true)
-  done
-  grep -c . <<<"$found" || true
+  { grep -F -- "$2" "$1" || true; } | { grep -cF -- "${3:-}" || true; }
 }
 
 # replayed NAME EVENTS [OPTION...]: the counts of a replay, as a row of the table.
