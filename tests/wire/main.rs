@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod draw;
+mod outputs;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
