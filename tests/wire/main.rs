@@ -243,3 +243,85 @@ fn a_time_in_protobuf_is_read_to_the_millisecond() {
     let tick = Event::Tick(EventTime::from_millis(1_735_884_000_999));
     assert_eq!(decode_as(&tick, Some(&wire::encode_event_proto(&tick)), &[]), Ok(tick));
 }
+
+/// What the fields of an event are when nothing but the required ones is said.
+fn defaults(kind: &str, data: &str) -> String {
+    let line = format!(
+        r#"{{"specversion":"1.0","id":"e","source":"/s","type":"io.goodfaith.{kind}.v1","subject":"ada","time":"2025-01-01T00:00:00Z","data":{{{data}}}}}"#
+    );
+    match decode_line(line.as_bytes()).unwrap() {
+        Event::Customer(event) => format!("{:?}", event.body),
+        Event::Reference(event) => format!("{:?}", event.change),
+        Event::Tick(time) => format!("{time}"),
+    }
+}
+
+#[test]
+fn an_absent_field_means_what_the_contract_says() {
+    let gbp = r#"{"minor":1,"currency":"GBP"}"#;
+    let cases = [
+        ("promise.made", r#""promise_id":"p","due_at":"2025-01-02T00:00:00Z""#.to_owned()),
+        ("promise.broken", r#""promise_id":"p""#.to_owned()),
+        ("order.fulfilled", r#""order_id":"o""#.to_owned()),
+        ("purchase.completed", r#""order_id":"o""#.to_owned()),
+        (
+            "invoice.issued",
+            format!(r#""invoice_id":"i","total":{gbp},"lines":[{{"kind":"fee","amount":{gbp}}}]"#),
+        ),
+        ("charge.posted", format!(r#""charge_id":"c","amount":{gbp}"#)),
+        ("billing.error_confirmed", r#""error_id":"e""#.to_owned()),
+        ("credit.granted", format!(r#""credit_id":"c","amount":{gbp}"#)),
+        ("refund.agreed", format!(r#""refund_id":"r","amount":{gbp}"#)),
+        ("remedy.issued", format!(r#""remedy_id":"r","kind":"refund","amount":{gbp}"#)),
+        ("subscription.started", format!(r#""subscription_id":"s","plan_id":"p","price":{gbp}"#)),
+        (
+            "plan.changed",
+            format!(r#""subscription_id":"s","plan_id":"p","price":{gbp},"initiated_by":"firm""#),
+        ),
+        ("plan.terms_changed", r#""subscription_id":"s","loss_share":1"#.to_owned()),
+        ("price.changed", format!(r#""subscription_id":"s","price":{gbp}"#)),
+        ("renewal.offered", format!(r#""subscription_id":"s","renewal_id":"r","price":{gbp}"#)),
+        ("notice.sent", r#""kind":"other""#.to_owned()),
+        ("cancel.step_taken", r#""request_id":"r","step":1"#.to_owned()),
+        ("account.closed", String::new()),
+        ("service.failed", r#""failure_id":"f","severity":1"#.to_owned()),
+        ("service.delivered", r#""ref":"r""#.to_owned()),
+        ("contact.closed", r#""contact_id":"c","resolved":false"#.to_owned()),
+        ("complaint.resolved", r#""complaint_id":"c","outcome":"upheld""#.to_owned()),
+        ("escalation.decided", r#""escalation_id":"e","upheld":true"#.to_owned()),
+        ("offer.declined", r#""subscription_id":"s","plan_id":"p""#.to_owned()),
+        ("plan.published", format!(r#""plan_id":"p","price":{gbp},"attributes":{{}}"#)),
+        ("plan.withdrawn", r#""plan_id":"p""#.to_owned()),
+        ("price.listed", format!(r#""sku":"s","price":{gbp}"#)),
+    ];
+    let told: Vec<String> = cases.iter().map(|(kind, data)| defaults(kind, data)).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    PromiseMade { promise_id: "p", kind: "general", due_at: 2025-01-02T00:00:00.000Z, grace_ms: 0, stake: None, basis: Explicit, beneficiary: Customer }
+    PromiseBroken { promise_id: "p", attested_by: System, cause: Firm }
+    OrderFulfilled { order_id: "o", complete: true, attested_by: System }
+    PurchaseCompleted { order_id: "o", amount: None, voluntary: true, first_in_category: false }
+    InvoiceIssued(Invoice { invoice_id: "i", total: Money { minor: 1, currency: GBP }, recurring_minor: 1, subscription: None, lines: [InvoiceLine { kind: Fee, amount: Money { minor: 1, currency: GBP }, service_end: None, cause: Firm }] })
+    ChargePosted { charge_id: "c", amount: Money { minor: 1, currency: GBP }, subscription_id: None, service_start: None, quote_id: None, optional: false }
+    BillingErrorConfirmed { error_id: "e", amount: None, attested_by: System, cause: Firm }
+    CreditGranted { credit_id: "c", amount: Money { minor: 1, currency: GBP }, paid_for: true }
+    RefundAgreed { refund_id: "r", amount: Money { minor: 1, currency: GBP }, due_at: None }
+    RemedyIssued { remedy_id: "r", kind: Refund, amount: Money { minor: 1, currency: GBP }, about_id: None, unprompted: false, failure_confirmed: false }
+    SubscriptionStarted(SubscriptionStarted { subscription_id: "s", plan_id: "p", price: Money { minor: 1, currency: GBP }, period: Months(1), customer_since: 2025-01-01T00:00:00.000Z, term_end: None, exit_fee: None, notice_period_ms: 0, trial_end: None, signup_steps: 0, segment: None, negotiated: false, usage_expected: false })
+    PlanChanged { subscription_id: "s", plan_id: "p", price: Money { minor: 1, currency: GBP }, period: Months(1), initiated_by: Firm }
+    PlanTermsChanged { subscription_id: "s", loss_share: 1.0, consent: false }
+    PriceChanged { subscription_id: "s", price: Money { minor: 1, currency: GBP }, reason: Firm, in_schedule: false }
+    RenewalOffered(Renewal { subscription_id: "s", renewal_id: "r", price: Money { minor: 1, currency: GBP }, enbp_minor: None, term_months: 12 })
+    NoticeSent { kind: Other, subscription_id: None, about_id: None, states_price: false }
+    CancelStepTaken { request_id: "r", step: 1, save_offer: false }
+    AccountClosed { voluntary: true }
+    ServiceFailed(ServiceFailed { failure_id: "f", severity: 1, subscription_id: None, detected_by: Firm, scope: Partial, scheme_credit: None, attested_by: System, cause: Firm })
+    ServiceDelivered { reference: "r", right_first_time: true, attested_by: System }
+    ContactClosed(ContactClosed { contact_id: "c", issue: None, resolved: false, transfers: 0, waited_ms: None, wait_stated_ms: None, attested_by: System })
+    ComplaintResolved { complaint_id: "c", outcome: Upheld, apology: false, redress: false, misled: false, attested_by: System }
+    EscalationDecided { escalation_id: "e", upheld: true, misled: false }
+    OfferDeclined { subscription_id: "s", plan_id: "p", informed: false }
+    PlanPublished { plan_id: "p", version: PlanVersion { price: Money { minor: 1, currency: GBP }, period: Months(1), one_off: None, effective_from: 2025-01-01T00:00:00.000Z, on_sale_from: 2025-01-01T00:00:00.000Z, attributes: {}, segments: {}, new_customers_only: false } }
+    PlanWithdrawn { plan_id: "p", effective_from: 2025-01-01T00:00:00.000Z }
+    PriceListed { sku: "s", price: Money { minor: 1, currency: GBP }, effective_from: 2025-01-01T00:00:00.000Z }
+    "#);
+}
