@@ -253,14 +253,17 @@ impl PartitionEngine {
     /// Drops all that is known of a customer and refuses what comes from before.
     fn erase(&mut self, event: &CustomerEvent, effects: &mut Vec<Effect>) {
         let dropped = self.store.remove(&event.customer);
-        let as_of = dropped.map_or(event.time, |entry| entry.customer.as_of);
+        let as_of = dropped.as_ref().map_or(event.time, |entry| entry.customer.as_of);
+        let slots = dropped.iter().flat_map(|entry| &entry.customer.squeezes);
+        let open_alerts =
+            slots.filter(|slot| slot.is_liability()).map(|slot| slot.key.clone()).collect();
         self.store.refuse(self.settings.salt, &event.customer, event.time.max(as_of));
         let output = Output {
             customer: Arc::clone(&event.customer),
             time: event.time,
             sequence: 1,
             causation_id: Some(event.id.clone()),
-            body: OutputBody::CustomerErased,
+            body: OutputBody::CustomerErased { open_alerts },
         };
         self.push(Action::Publish(Box::new(output)), effects);
     }

@@ -60,8 +60,12 @@ fn publish(output: &Output, place: &str, encoding: Encoding) -> Vec<OutRecord> {
         OutRecord { topic, key: Some(key.to_vec()), value: None, headers }
     };
     match &output.body {
-        OutputBody::CustomerErased => {
-            vec![forgotten("scores", customer), forgotten("loyalty", customer)]
+        OutputBody::CustomerErased { open_alerts } => {
+            let slots = open_alerts.iter().map(|slot| forgotten("open-alerts", slot.as_bytes()));
+            [forgotten("scores", customer), forgotten("loyalty", customer)]
+                .into_iter()
+                .chain(slots)
+                .collect()
         }
         OutputBody::Squeeze(alert) => {
             let slot = alert.dedup_key.as_bytes();
@@ -105,7 +109,7 @@ fn envelope(output: &Output) -> Headers {
         header("ce_partitionkey", &output.customer),
         header("ce_time", &output.time.to_string()),
     ];
-    if output.body != OutputBody::CustomerErased {
+    if !matches!(output.body, OutputBody::CustomerErased { .. }) {
         headers.push(header("ce_sequence", &output.sequence.to_string()));
     }
     if let Some(causation_id) = &output.causation_id {
@@ -299,14 +303,18 @@ mod tests {
     #[test]
     fn an_erasure_is_a_tombstone_with_an_envelope_in_every_mode() {
         for encoding in [Encoding::BinaryProtobuf, Encoding::BinaryJson, Encoding::StructuredJson] {
-            let effect = output(OutputBody::CustomerErased);
+            let effect = output(OutputBody::CustomerErased { open_alerts: vec!["b721".into()] });
             let rest = format!(
-                "ada null {} ce_causationid=e1 {PLACE}",
+                "null {} ce_causationid=e1 {PLACE}",
                 headers(&id(&effect), "customer.erased")
             );
             assert_eq!(
                 told(&encode(&effect, NOTHING, ORIGIN, encoding)),
-                [format!("scores {rest}"), format!("loyalty {rest}")]
+                [
+                    format!("scores ada {rest}"),
+                    format!("loyalty ada {rest}"),
+                    format!("open-alerts b721 {rest}")
+                ]
             );
         }
     }

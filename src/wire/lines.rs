@@ -60,7 +60,7 @@ pub fn file_line(effect: &Effect) -> (FileKind, String) {
 
 /// An output as one CloudEvent.
 pub(super) fn structured(output: &Output) -> String {
-    let has_data = output.body != OutputBody::CustomerErased;
+    let has_data = !matches!(output.body, OutputBody::CustomerErased { .. });
     let mut out = Writer::default();
     out.object(|out| {
         out.name("specversion").text("1.0");
@@ -150,7 +150,7 @@ mod tests {
             time: EventTime::parse("2025-01-04T00:00:00Z").unwrap(),
             sequence: 1,
             causation_id: Some("e4".into()),
-            body: OutputBody::CustomerErased,
+            body: OutputBody::CustomerErased { open_alerts: vec!["b721".into()] },
         };
         let expected = r#"{"specversion":"1.0","id":"cc1eebc7f54ec42e5c11405edb45e6bf","source":"/goodfaith","type":"io.goodfaith.customer.erased.v1","subject":"ezra","time":"2025-01-04T00:00:00.000Z","causationid":"e4"}"#;
         let told = line(Action::Publish(Box::new(output)));

@@ -15,7 +15,7 @@ pub(super) fn message(output: &Output) -> proto::Output {
 
 fn body(output: &Output) -> Option<Body> {
     Some(match &output.body {
-        OutputBody::CustomerErased => return None,
+        OutputBody::CustomerErased { .. } => return None,
         OutputBody::ScoreChanged(changed) => {
             Body::TrustScoreChanged(score_changed(output, changed))
         }

@@ -158,6 +158,45 @@ fn a_source_position_never_comes_twice_to_a_topic_and_only_grows() {
 }
 
 #[test]
+fn an_erasure_leaves_no_open_alert() {
+    let mut erased = 0;
+    for path in super::vectors() {
+        let (mut engine, effects) = run(&path);
+        let mut open: BTreeSet<String> = BTreeSet::new();
+        let mut note = |record: OutRecord| {
+            let key = text(record.key.as_ref()).to_owned();
+            if record.value.is_some() { open.insert(key) } else { open.remove(&key) }
+        };
+        let is_slot = |record: &OutRecord| record.topic == "open-alerts";
+        for caused in effects {
+            caused.encode(Encoding::BinaryJson).into_iter().filter(is_slot).for_each(|record| {
+                note(record);
+            });
+        }
+        let ids: Vec<_> = engine.customers().map(|view| (view.customer, view.as_of)).collect();
+        for (customer, as_of) in ids {
+            let line = format!(
+                r#"{{"specversion":"1.0","id":"forget","source":"/s","type":"io.goodfaith.erasure.requested.v1","subject":"{customer}","time":"{as_of}"}}"#
+            );
+            let mut effects = Vec::new();
+            let record = super::decode_line(line.as_bytes());
+            engine.handle(Input::Record { offset: engine.offset_next(), record }, &mut effects);
+            for effect in effects {
+                let caused = Caused { effect, line: Vec::new() };
+                caused.encode(Encoding::BinaryJson).into_iter().filter(is_slot).for_each(
+                    |record| {
+                        erased += usize::from(record.value.is_none());
+                        note(record);
+                    },
+                );
+            }
+        }
+        assert_eq!(open, BTreeSet::new(), "{}", path.display());
+    }
+    assert!(erased > 10, "{erased} open alerts");
+}
+
+#[test]
 fn open_alerts_hold_what_is_not_resolved() {
     let mut seen = 0;
     for path in super::vectors() {
