@@ -38,13 +38,12 @@ impl Customer {
             Body::ServiceFailed(failed) => self.note_failure(step, failed),
             Body::ServiceRestored { failure_id, attested_by } => {
                 if let Some(slot) = self.failures.iter_mut().find(|slot| slot.id == *failure_id) {
-                    let restored = slot.restored_at.map_or(step.time, |held| held.min(step.time));
-                    slot.restored_at = Some(restored);
-                    self.timers.arm(
-                        TimerKind::Failure,
-                        failure_id,
-                        restored.plus_days(OUTAGE_DAYS),
-                    );
+                    // A later report of the same restoration is judged no second time.
+                    if slot.restored_at.is_none_or(|restored| step.time < restored) {
+                        slot.restored_at = Some(step.time);
+                        let due = step.time.plus_days(OUTAGE_DAYS);
+                        self.timers.arm(TimerKind::Failure, failure_id, due);
+                    }
                 }
                 self.keep_template(step, Template::Repair, failure_id, *attested_by);
             }
