@@ -198,9 +198,11 @@ impl Customer {
             return;
         };
         let (id, key) = (slot.id.clone(), dedup_key(SqueezeType::S18, &self.id, None, &slot.id));
-        let place = self.squeezes.iter().position(|held| held.key == key && held.is_liability());
-        let Some(place) = place else { return };
+        let Some(place) = self.squeezes.iter().position(|held| held.key == key) else { return };
         if judgement.outcome == PromiseOutcome::Late {
+            if !self.squeezes[place].is_liability() {
+                return;
+            }
             let paid_at =
                 judgement.evidence.iter().find(|evidence| evidence.class == Class::IntLate);
             let paid_at = paid_at.map_or(step.time, |evidence| evidence.time);

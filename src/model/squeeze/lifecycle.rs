@@ -325,7 +325,8 @@ impl Customer {
         }
     }
 
-    /// Takes a squeeze back that turns out not to have been one: its evidence, its money and its alert.
+    /// Takes a squeeze back that turns out not to have been one: its evidence, its money and its alert, even if it was made
+    /// good meanwhile.
     pub(in crate::model) fn withdraw_squeeze(
         &mut self,
         step: &mut Step<'_>,
@@ -342,7 +343,9 @@ impl Customer {
         self.retract(step, id);
         let account = self.accounts.of(currency);
         account.bad_profit = account.bad_profit.saturating_sub(minor);
-        self.resolve_squeeze(step, index, "withdrawn");
+        if self.squeezes[index].is_liability() {
+            self.resolve_squeeze(step, index, "withdrawn");
+        }
     }
 }
 
