@@ -1,6 +1,6 @@
 //! Service: failures, contacts, notices, and what is done right.
 
-use crate::model::customer::{Customer, FEW, ResolvedContact};
+use crate::model::customer::{Customer, ResolvedContact, keep_few};
 use crate::model::event::{Body, Cause, ContactClosed, NoticeKind, Scope, ServiceFailed};
 use crate::model::failure::FailureSlot;
 use crate::model::loyalty::Component;
@@ -210,22 +210,18 @@ impl Customer {
     fn note_resolution(&mut self, step: &Step<'_>, closed: &ContactClosed) {
         let issue = closed.issue.as_ref().unwrap_or(&closed.contact_id).clone();
         self.contacts.retain(|held| held.issue != issue);
-        if self.contacts.len() == FEW {
-            let age = |held: &ResolvedContact| (held.closed_at, held.issue.clone());
-            let oldest = self.contacts.iter().map(age).min().map(|(_, issue)| issue);
-            if let Some(oldest) = oldest {
-                self.contacts.retain(|held| held.issue != oldest);
-                self.timers.disarm(TimerKind::Contact, &oldest);
-            }
-        }
         self.timers.arm(TimerKind::Contact, &issue, step.time.plus_days(REPEAT_DAYS));
-        self.contacts.push_back(ResolvedContact {
+        let resolved = ResolvedContact {
             issue,
             has_issue: closed.issue.is_some(),
             contact_id: closed.contact_id.clone(),
             closed_at: step.time,
             attested_by: closed.attested_by,
-        });
+        };
+        let age = |held: &ResolvedContact| (held.closed_at, held.issue.clone());
+        if let Some(oldest) = keep_few(&mut self.contacts, resolved, age) {
+            self.timers.disarm(TimerKind::Contact, &oldest.issue);
+        }
     }
 
     pub(super) fn confirm_resolution(&mut self, step: &mut Step<'_>, issue: &str) {
