@@ -291,7 +291,9 @@ impl PromiseSlot {
                     (0.25 * f64::from(by_firm)).min(1.0) * weight(&made.value, policy, 1.0);
                 let key = format!("{}/{by_firm}", self.id).into();
                 let (class, time) = (Class::IntReneg, moved.at.time);
-                evidence.push(Evidence { class, key, sign: Sign::Negative, weight, time });
+                if weight > 0.0 {
+                    evidence.push(Evidence { class, key, sign: Sign::Negative, weight, time });
+                }
             }
         }
         due
@@ -432,6 +434,7 @@ fn weight(made: &Made, policy: &Policy, modifiers: f64) -> f64 {
 mod tests {
     use insta::assert_snapshot;
 
+    use crate::model::Policy;
     use crate::model::story::{customer_after, said, written};
 
     const DUE: &str = "2025-01-01 promise call due=2025-01-05 grace=P1D";
@@ -639,6 +642,15 @@ mod tests {
             ("stake=900.00 kind=safety", 8.0),
         ] {
             assert_eq!(weight(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_promise_the_policy_gives_no_weight_supports_nothing() {
+        let policy = Policy::from_toml("[importance]\ngeneral = 0.0").unwrap();
+        for facts in ["2025-01-02 moved call to=2025-01-09", "2025-01-03 broken call"] {
+            let customer = customer_after(&format!("{DUE}\n{facts}"));
+            assert_eq!(customer.promises[0].judge(&policy).unwrap().evidence, [], "{facts}");
         }
     }
 

@@ -22,8 +22,8 @@ use super::output::OutputBody;
 use super::squeeze::{SqueezeAlert, SqueezeType, dedup_key};
 use super::step::Step;
 use super::{
-    Attribute, Catalogue, Class, Currency, EventTime, Evidence, EvidenceId, Micros, Money, Period,
-    Policy, ReferenceChange, Text, parse_duration_ms,
+    Attribute, Catalogue, Class, Currency, EventTime, Evidence, Micros, Money, Period, Policy,
+    ReferenceChange, Text, parse_duration_ms,
 };
 
 /// The one customer.
@@ -615,12 +615,6 @@ impl Line<'_> {
                 actor: "boss".into(),
                 until: self.time_of("until").expect("until"),
             },
-            "retract" => {
-                let class = Class::from_word(self.word(1)).unwrap();
-                Body::RetractionRequested {
-                    evidence_id: EvidenceId::new(class, self.word(2)).to_string().into(),
-                }
-            }
             _ => return None,
         })
     }

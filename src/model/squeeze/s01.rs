@@ -93,6 +93,11 @@ mod tests {
         ] {
             assert_eq!(squeezes(&changed(LEGACY, from, to)), "", "{to}");
         }
+        for line in
+            ["2025-02-01 withdraw new", "2025-02-01 plan new 32.00 data=50 segment=business"]
+        {
+            assert_eq!(squeezes(&with(LEGACY, line)), "", "{line}");
+        }
         let just_dear = changed(LEGACY, "new 32.00", "new 43.65");
         assert_snapshot!(squeezes(&just_dear), @"2025-04-01 opened S01:sub:old: 1.35 a month, 2.70 accrued, info");
     }

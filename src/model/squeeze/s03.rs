@@ -2,8 +2,8 @@
 //!
 //! Rests on: Ofcom's end-of-contract notices.
 
+use super::SqueezeType;
 use super::bill::{Answer, Excess, Question};
-use super::{Finding, SqueezeType};
 use crate::model::Tolerance;
 use crate::model::event::NoticeKind;
 
@@ -20,9 +20,12 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
     if subscription.was_noticed(&[NoticeKind::EndOfTerm], from, to) {
         return Answer::Quiet;
     }
-    let in_term = subscription.in_term_price.value.minor;
-    let better = bill.best_eq.as_ref().filter(|best| best.monthly.minor < in_term);
-    let cost = better.map_or(in_term, |best| best.monthly.minor);
+    let in_term = subscription.in_term_price.value;
+    if in_term.currency != bill.currency {
+        return Answer::Quiet;
+    }
+    let better = bill.best_eq.as_ref().filter(|best| best.monthly.minor < in_term.minor);
+    let cost = better.map_or(in_term.minor, |best| best.monthly.minor);
     if !step.reaches(bill.monthly - cost, TOLERANCE, bill.monthly, bill.currency) {
         return Answer::Quiet;
     }
@@ -30,7 +33,7 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
     let excess = Excess { monthly: bill.monthly - cost, added: bill.recurring - bill.at(cost) };
     Answer::Holds(Box::new(better.map_or_else(
         || bill.finding(SqueezeType::S03, subscription, &subject, excess),
-        |best| Finding { ..bill.finding_against(SqueezeType::S03, subscription, &subject, best) },
+        |best| bill.finding_against(SqueezeType::S03, subscription, &subject, best),
     )))
 }
 
@@ -85,6 +88,12 @@ mod tests {
         assert_snapshot!(squeezes(&story), @"2025-01-01 opened S03:sub:2025-01-01: 7.00 a month, 7.00 accrued, major");
         let unchanged = changed(&story, "bill sub 35.00", "bill sub 30.00");
         assert_snapshot!(squeezes(&unchanged), @"2025-01-01 opened S03:sub:2025-01-01: 2.00 a month, 2.00 accrued, minor");
+    }
+
+    #[test]
+    fn prices_in_two_currencies_do_not_compare() {
+        let abroad = changed(OVER, "bill sub 35.00", "bill sub 35.00USD");
+        assert_eq!(squeezes(&with(&abroad, "2024-06-01 price sub 35.00USD")), "");
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub fn judge_rise(
 /// Does the rise go on: is the bill still above the old price, within the term?
 pub fn holds_for(slot: &SqueezeSlot, question: Question<'_>) -> bool {
     let is_in_term = question.subscription.term_end.is_some_and(|end| question.step.time < end);
-    is_in_term && slot.baseline.is_some_and(|old| old < question.bill.monthly)
+    is_in_term
+        && slot.currency == question.bill.currency
+        && slot.baseline.is_some_and(|old| old < question.bill.monthly)
 }
 
 /// Holds while a rise found before is still billed: of several, the one from the least old price.
@@ -119,6 +121,13 @@ mod tests {
         2025-07-01 resolved S16:sub:2025-05-15: 3.00 a month, 0.00 accrued, minor, nothing_owed
         ");
         assert_eq!(customer_after(&story).squeezes[0].accrued(), 300 + 600 + 200);
+    }
+
+    #[test]
+    fn a_bill_in_another_currency_does_not_compare_with_the_old_price() {
+        let story = format!("{RISE}\n2025-04-20 price sub 40.00USD\n2025-05-01 bill sub 40.00USD");
+        assert_eq!(customer_after(&story).squeezes[0].accrued(), 300);
+        assert!(squeezes(&story).contains("2025-05-01 stopped S16"));
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub fn judge_terms(
 /// Does the erosion go on: is the same plan still billed above what it is worth?
 pub fn holds_for(slot: &SqueezeSlot, question: Question<'_>) -> bool {
     *slot.subject == *question.bill.plan_id
+        && slot.currency == question.bill.currency
         && slot.baseline.is_some_and(|worth| worth < question.bill.monthly)
 }
 
