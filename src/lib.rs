@@ -8,4 +8,6 @@ pub mod model;
 pub mod wire;
 
 #[cfg(feature = "service")]
+pub mod kafka;
+#[cfg(feature = "service")]
 pub mod live;

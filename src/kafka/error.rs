@@ -79,7 +79,9 @@ pub enum Error {
         reason: String,
     },
     /// A step of a restore does not come to an end.
-    #[error("partition {partition} could not be restored: {step} took longer than {seconds} s ({reason})")]
+    #[error(
+        "partition {partition} could not be restored: {step} took longer than {seconds} s ({reason})"
+    )]
     RestoreOverdue {
         /// The partition.
         partition: i32,

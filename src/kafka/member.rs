@@ -67,10 +67,7 @@ impl ConsumerContext for Rebalances {
 }
 
 /// Accepts a rebalance. Partitions are taken at the end of their log: where to read from is known only later.
-pub(super) fn answer(
-    member: &Member,
-    rebalance: &Rebalance,
-) -> rdkafka::error::KafkaResult<()> {
+pub(super) fn answer(member: &Member, rebalance: &Rebalance) -> rdkafka::error::KafkaResult<()> {
     match rebalance {
         Rebalance::Assign(partitions) => {
             let mut partitions = partitions.clone();

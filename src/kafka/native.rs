@@ -2,7 +2,10 @@
 //!
 //! This is the one module with unsafe code, and it does nothing else: no retry, no decision, no state of ours. rdkafka's own
 //! `poll` costs twice the CPU a record, and its group metadata cannot be looked into.
-#![allow(unsafe_code, reason = "the one audited exception: calls into librdkafka that rdkafka does not wrap")]
+#![allow(
+    unsafe_code,
+    reason = "the one audited exception: calls into librdkafka that rdkafka does not wrap"
+)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
@@ -71,12 +74,18 @@ impl<C: ConsumerContext> FetchQueue<C> {
         unsafe {
             let timeout_ms = timeout_ms(timeout);
             let target = messages.as_mut_ptr();
-            let count = rd::rd_kafka_consume_batch_queue(self.queue.as_ptr(), timeout_ms, target, max);
+            let count =
+                rd::rd_kafka_consume_batch_queue(self.queue.as_ptr(), timeout_ms, target, max);
             messages.set_len(usize::try_from(count).unwrap_or(0));
         }
         Batch { messages, queue: PhantomData }
     }
 }
+
+// SAFETY: librdkafka's queues are locked inside and belong to no thread.
+unsafe impl<C: ConsumerContext> Send for FetchQueue<C> {}
+// SAFETY: as above.
+unsafe impl<C: ConsumerContext> Sync for FetchQueue<C> {}
 
 impl<C: ConsumerContext> Drop for FetchQueue<C> {
     fn drop(&mut self) {
@@ -169,9 +178,8 @@ impl<'b> FetchedRecord<'b> {
     {
         let message = self.message;
         // SAFETY: key and payload point to as many bytes as stated, valid as long as the message, or are null.
-        let (key, value) = unsafe {
-            (bytes(message.key, message.key_len), bytes(message.payload, message.len))
-        };
+        let (key, value) =
+            unsafe { (bytes(message.key, message.key_len), bytes(message.payload, message.len)) };
         RecordRef { key, value, headers, timestamp_ms: self.timestamp_ms() }
     }
 
@@ -226,7 +234,8 @@ impl GroupMetadata {
         unsafe {
             let metadata = rd::rd_kafka_consumer_group_metadata(consumer.client().native_ptr());
             let metadata = Self(NonNull::new(metadata)?);
-            let generation = rd::rd_kafka_consumer_group_metadata_generation_id(metadata.0.as_ptr());
+            let generation =
+                rd::rd_kafka_consumer_group_metadata_generation_id(metadata.0.as_ptr());
             let member = rd::rd_kafka_consumer_group_metadata_member_id(metadata.0.as_ptr());
             let is_member = !member.is_null() && !CStr::from_ptr(member).is_empty();
             (generation >= 0 && is_member).then_some(metadata)
@@ -329,7 +338,9 @@ unsafe fn described_id(event: *mut rd::rd_kafka_event_t) -> Option<[u8; 16]> {
     // SAFETY: the result and all it leads to live as long as the event; each pointer is checked before use.
     unsafe {
         let result = rd::rd_kafka_event_DescribeTopics_result(event);
-        if result.is_null() || rd::rd_kafka_event_error(event) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+        if result.is_null()
+            || rd::rd_kafka_event_error(event) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
             return None;
         }
         let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);

@@ -97,8 +97,7 @@ impl Publisher {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((error, back)) => {
-                    let is_full =
-                        error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                    let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
                     if !is_full || deadline <= clock::now() {
                         return Err(error.into());
                     }

@@ -135,8 +135,7 @@ impl ReferenceReader {
             .add_partition_offset(topic, 0, Offset::Offset(0))
             .and_then(|()| consumer.assign(&partitions));
         assigned.map_err(Error::while_doing("reading the reference log"))?;
-        let reader =
-            Self { consumer: Arc::new(consumer), topic: topic.to_owned(), log, observer };
+        let reader = Self { consumer: Arc::new(consumer), topic: topic.to_owned(), log, observer };
         std::thread::Builder::new()
             .name("reference".to_owned())
             .spawn(move || reader.run(&stop))

@@ -75,6 +75,11 @@ impl Topics {
         &found.unwrap_or_else(|| panic!("no topic holds {what}")).1
     }
 
+    /// What each holds, and its name.
+    pub(super) fn names(&self) -> &[(&'static str, String)] {
+        &self.names
+    }
+
     pub(super) fn events(&self) -> &str {
         self.name(EVENTS)
     }
@@ -117,8 +122,9 @@ impl Topics {
         admin: &AdminClient<DefaultClientContext>,
         settings: &KafkaSettings,
     ) -> Result<()> {
-        let is_missing =
-            |name: &str| matches!(partition_count(admin.inner(), name), Err(Error::TopicMissing { .. }));
+        let is_missing = |name: &str| {
+            matches!(partition_count(admin.inner(), name), Err(Error::TopicMissing { .. }))
+        };
         let partitions = match partition_count(admin.inner(), self.events()) {
             Ok(count) => count,
             Err(Error::TopicMissing { .. }) => settings.partitions,
@@ -144,7 +150,8 @@ fn create(admin: &AdminClient<DefaultClientContext>, topics: &[NewTopic<'_>]) ->
     if topics.is_empty() {
         return Ok(());
     }
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+    let options =
+        AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Error::Thread)?;
     let results = runtime
         .block_on(admin.create_topics(topics, &options))

@@ -1,0 +1,24 @@
+//! Kafka: worker threads that fetch, score and publish, each batch a transaction. The only module that names rdkafka. Nothing here
+//! decides anything about trust: an engine is handed inputs and asks for effects.
+
+mod clock;
+mod embedded;
+mod error;
+mod fact;
+mod failure;
+mod member;
+mod native;
+mod partition;
+mod publisher;
+mod reference;
+mod restore;
+mod service;
+mod settings;
+mod topics;
+mod worker;
+
+pub use embedded::EmbeddedBroker;
+pub use error::{Error, Result};
+pub use fact::{Fact, Observer, Settlement, Tally};
+pub use service::Service;
+pub use settings::{Delivery, KafkaSettings, Scoring};
