@@ -8,4 +8,6 @@ pub mod model;
 pub mod wire;
 
 #[cfg(feature = "service")]
+pub mod generate;
+#[cfg(feature = "service")]
 pub mod live;
