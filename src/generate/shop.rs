@@ -3,8 +3,8 @@
 use super::offers::{ARTICLES, list_price, lowest_price, pounds};
 use super::promises::remedy;
 use super::scene::{HOUR_MS, LINE, Scene};
-use crate::model::EventTime;
 use crate::model::event::{Attested, Body, RemedyKind};
+use crate::model::{EventTime, Text};
 
 /// Something small is bought at once.
 pub(super) fn purchase(scene: &mut Scene<'_>) {
@@ -38,7 +38,7 @@ pub(super) fn proactive_refund(scene: &mut Scene<'_>) {
     }
 }
 
-/// An article is ordered ahead, its price guaranteed for 30 days. If it falls meanwhile, most get the difference back unasked.
+/// An article is ordered ahead, its price guaranteed for 30 days. If it falls meanwhile, the difference is due.
 pub(super) fn preorder(scene: &mut Scene<'_>) {
     let order_id = scene.name("preorder");
     let article = scene.dice.pick(&ARTICLES);
@@ -59,14 +59,24 @@ pub(super) fn preorder(scene: &mut Scene<'_>) {
     };
     scene.tell(until.plus(-HOUR_MS), "/shop", fulfilled);
     let difference = paid - lowest_price(article, scene.from, scene.now, until);
-    if difference > 0 && scene.dice.chance(600) {
-        let mut refund = remedy(scene, RemedyKind::Refund, difference, Some(order_id));
-        if let Body::RemedyIssued { unprompted, .. } = &mut refund {
-            *unprompted = true;
-        }
-        let refunded_at = until.plus_days(scene.dice.within(1, 5));
-        scene.tell(refunded_at, "/billing", refund);
+    if difference > 0 {
+        pay_difference(scene, order_id, until, difference);
     }
+}
+
+/// Six in ten are paid unasked within the days allowed, one in five later because they asked, the others never.
+fn pay_difference(scene: &mut Scene<'_>, order_id: Text, until: EventTime, difference: i64) {
+    let (is_unprompted, days) = match scene.dice.below(10) {
+        0..6 => (true, (1, 5)),
+        6..8 => (false, (10, 30)),
+        _ => return,
+    };
+    let mut refund = remedy(scene, RemedyKind::Refund, difference, Some(order_id));
+    if let Body::RemedyIssued { unprompted, .. } = &mut refund {
+        *unprompted = is_unprompted;
+    }
+    let refunded_at = until.plus_days(scene.dice.within(days.0, days.1));
+    scene.tell(refunded_at, "/billing", refund);
 }
 
 /// An extra is quoted; accepted quotes are charged as quoted, but for one in ten.
