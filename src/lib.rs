@@ -8,6 +8,12 @@ pub mod model;
 pub mod wire;
 
 #[cfg(feature = "service")]
+pub mod cli;
+#[cfg(feature = "service")]
+pub mod files;
+#[cfg(feature = "service")]
+pub mod generate;
+#[cfg(feature = "service")]
 pub mod kafka;
 #[cfg(feature = "service")]
 pub mod live;
