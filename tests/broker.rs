@@ -73,7 +73,9 @@ fn a_second_instance_joins_and_leaves() {
     let deployment = Deployment::new(2, 8);
     fill(&deployment, 3, 20_000);
     let (first, _) = deployment.start();
-    wait_until("something is committed", || deployment.committed().iter().any(|offset| *offset > 0));
+    wait_until("something is committed", || {
+        deployment.committed().iter().any(|offset| *offset > 0)
+    });
     let (second, live) = deployment.start();
     wait_until("the second has partitions", || !live.partitions.is_empty());
     fill(&deployment, 4, 20_000);
@@ -105,7 +107,9 @@ fn a_fenced_producer_is_replaced_and_nothing_doubles() {
     fill(&deployment, 5, 20_000);
     let retirements = Arc::new(Retirements::default());
     let (service, _live) = deployment.start_with(Arc::clone(&retirements) as Arc<dyn Observer>);
-    wait_until("something is committed", || deployment.committed().iter().any(|offset| *offset > 0));
+    wait_until("something is committed", || {
+        deployment.committed().iter().any(|offset| *offset > 0)
+    });
     // A producer of the same name ends whatever transaction is open, as a second process with that name would.
     let rival: BaseProducer = rdkafka::ClientConfig::new()
         .set("bootstrap.servers", &deployment.settings.bootstrap_servers)

@@ -1,6 +1,10 @@
 //! What the broker tests share: a deployment of topics of its own, records in, records out, and the one place that waits.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking, and a deadline needs a clock")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and a deadline needs a clock"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -82,8 +86,17 @@ impl Deployment {
     /// Names for `partitions` partitions, and the topics made.
     pub fn new(workers: usize, partitions: i32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let name: String = folder.path().file_name().unwrap().to_str().unwrap().chars().filter(char::is_ascii_alphanumeric).collect();
-        let bootstrap = std::env::var("KAFKA_BOOTSTRAP").expect("KAFKA_BOOTSTRAP names the broker: run `make test-broker`");
+        let name: String = folder
+            .path()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
+        let bootstrap = std::env::var("KAFKA_BOOTSTRAP")
+            .expect("KAFKA_BOOTSTRAP names the broker: run `make test-broker`");
         let settings = KafkaSettings {
             bootstrap_servers: bootstrap.clone(),
             group_id: format!("group-{name}"),
@@ -117,8 +130,10 @@ impl Deployment {
 
     fn make_topics(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let admin: rdkafka::admin::AdminClient<_> =
-            ClientConfig::new().set("bootstrap.servers", &self.settings.bootstrap_servers).create().unwrap();
+        let admin: rdkafka::admin::AdminClient<_> = ClientConfig::new()
+            .set("bootstrap.servers", &self.settings.bootstrap_servers)
+            .create()
+            .unwrap();
         let topic = |what, partitions| {
             let name = self.topic(what);
             (name, partitions)
@@ -127,14 +142,22 @@ impl Deployment {
         let new: Vec<_> = named
             .iter()
             .map(|(name, partitions)| {
-                rdkafka::admin::NewTopic::new(name, *partitions, rdkafka::admin::TopicReplication::Fixed(1))
-                    .set("message.timestamp.type", "LogAppendTime")
-                    .set("retention.ms", "-1")
+                rdkafka::admin::NewTopic::new(
+                    name,
+                    *partitions,
+                    rdkafka::admin::TopicReplication::Fixed(1),
+                )
+                .set("message.timestamp.type", "LogAppendTime")
+                .set("retention.ms", "-1")
             })
             .collect();
-        let results = runtime.block_on(admin.create_topics(&new, &rdkafka::admin::AdminOptions::new())).unwrap();
+        let results = runtime
+            .block_on(admin.create_topics(&new, &rdkafka::admin::AdminOptions::new()))
+            .unwrap();
         assert!(results.iter().all(Result::is_ok), "{results:?}");
-        wait_until("topics appear", || self.partition_count("events") > 0 && self.partition_count("reference") > 0);
+        wait_until("topics appear", || {
+            self.partition_count("events") > 0 && self.partition_count("reference") > 0
+        });
     }
 
     pub fn topic(&self, what: &str) -> String {
@@ -142,12 +165,22 @@ impl Deployment {
     }
 
     pub fn partition_count(&self, what: &str) -> i32 {
-        let metadata = self.events.client().fetch_metadata(Some(&self.topic(what)), Duration::from_secs(10)).unwrap();
+        let metadata = self
+            .events
+            .client()
+            .fetch_metadata(Some(&self.topic(what)), Duration::from_secs(10))
+            .unwrap();
         i32::try_from(metadata.topics()[0].partitions().len()).unwrap()
     }
 
     /// Adds a record to the events topic, by key, or to a partition.
-    pub fn send(&self, what: &str, partition: Option<i32>, key: Option<&[u8]>, value: Option<&[u8]>) {
+    pub fn send(
+        &self,
+        what: &str,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) {
         self.send_with(what, partition, key, value, rdkafka::message::OwnedHeaders::new());
     }
 
@@ -173,7 +206,9 @@ impl Deployment {
     pub fn send_event(&self, event: &Event) {
         let json = wire::encode_event_json(event);
         match event {
-            Event::Customer(event) => self.send("events", None, Some(event.customer.as_bytes()), Some(json.as_bytes())),
+            Event::Customer(event) => {
+                self.send("events", None, Some(event.customer.as_bytes()), Some(json.as_bytes()))
+            }
             Event::Reference(_) => self.send("reference", Some(0), None, Some(json.as_bytes())),
             Event::Tick(_) => {
                 for partition in 0..self.settings.partitions {
@@ -194,7 +229,8 @@ impl Deployment {
     pub fn start_with(&self, observer: Arc<dyn Observer>) -> (Service, Arc<Live>) {
         let live = Arc::new(Live::default());
         let scoring = Scoring { policy: Arc::new(Policy::default()), audit: true };
-        let service = Service::start(self.settings.clone(), scoring, Arc::clone(&live), observer).unwrap();
+        let service =
+            Service::start(self.settings.clone(), scoring, Arc::clone(&live), observer).unwrap();
         (service, live)
     }
 
@@ -208,7 +244,11 @@ impl Deployment {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic("events"), 0, self.settings.partitions - 1);
         let found = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
-        found.elements().iter().map(|element| element.offset().to_raw().unwrap_or(-1).max(-1)).collect()
+        found
+            .elements()
+            .iter()
+            .map(|element| element.offset().to_raw().unwrap_or(-1).max(-1))
+            .collect()
     }
 
     /// The end of each partition of the events topic.
@@ -216,7 +256,11 @@ impl Deployment {
         (0..self.settings.partitions)
             .map(|partition| {
                 let topic = self.topic("events");
-                self.events.client().fetch_watermarks(&topic, partition, Duration::from_secs(10)).unwrap().1
+                self.events
+                    .client()
+                    .fetch_watermarks(&topic, partition, Duration::from_secs(10))
+                    .unwrap()
+                    .1
             })
             .collect()
     }
@@ -273,7 +317,10 @@ impl Deployment {
             .iter()
             .map(|record| match &record.value {
                 Some(_) => record.text().to_owned(),
-                None => format!("tombstone {}", String::from_utf8_lossy(record.key.as_deref().unwrap_or_default())),
+                None => format!(
+                    "tombstone {}",
+                    String::from_utf8_lossy(record.key.as_deref().unwrap_or_default())
+                ),
             })
             .collect();
         values.sort_unstable();
@@ -285,7 +332,9 @@ impl Deployment {
         let mut catalogue = Catalogue::default();
         let mut reference_end = 0;
         for record in self.read("reference") {
-            if let Ok(Event::Reference(event)) = record.with(|record| wire::decode(record, Expect::ReferenceTopic)) {
+            if let Ok(Event::Reference(event)) =
+                record.with(|record| wire::decode(record, Expect::ReferenceTopic))
+            {
                 catalogue.apply(&event.change);
                 reference_end = record.offset + 1;
             }
@@ -298,7 +347,10 @@ impl Deployment {
             let engine = engines.entry(record.partition).or_insert_with(|| {
                 let mut engine = PartitionEngine::new(settings.clone());
                 let catalogue = Arc::clone(&catalogue);
-                engine.handle(Input::Reference { seq: 1, offset_next: reference_end, catalogue }, &mut Vec::new());
+                engine.handle(
+                    Input::Reference { seq: 1, offset_next: reference_end, catalogue },
+                    &mut Vec::new(),
+                );
                 engine
             });
             let event = record.with(|record| wire::decode(record, Expect::EventsTopic));
@@ -355,7 +407,11 @@ fn assert_same(topic: &str, published: &[String], expected: &[String]) {
     }
     let missing = expected.iter().find(|line| published.binary_search(line).is_err());
     let excess = published.iter().find(|line| expected.binary_search(line).is_err());
-    panic!("{topic}: {} published, {} expected; missing {missing:?}; in excess {excess:?}", published.len(), expected.len());
+    panic!(
+        "{topic}: {} published, {} expected; missing {missing:?}; in excess {excess:?}",
+        published.len(),
+        expected.len()
+    );
 }
 
 const fn topic_of(kind: FileKind) -> &'static str {
@@ -370,7 +426,10 @@ const fn topic_of(kind: FileKind) -> &'static str {
 
 fn own(message: &impl Message) -> Record {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect()
     });
     Record {
         partition: message.partition(),
