@@ -12,6 +12,8 @@ pub mod cli;
 #[cfg(feature = "service")]
 pub mod files;
 #[cfg(feature = "service")]
+pub mod generate;
+#[cfg(feature = "service")]
 pub mod ingest;
 #[cfg(feature = "service")]
 pub mod kafka;
