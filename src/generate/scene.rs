@@ -27,6 +27,8 @@ pub(super) struct Customer {
     pub(super) plan: usize,
     pub(super) monthly_minor: i64,
     pub(super) is_negotiated: bool,
+    /// Pays without ever using the line.
+    pub(super) is_dormant: bool,
     /// The first day not yet billed.
     pub(super) billed_to: EventTime,
     /// Billed above the newer equal plan so far.
