@@ -15,3 +15,5 @@ pub mod files;
 pub mod generate;
 #[cfg(feature = "service")]
 pub mod live;
+#[cfg(feature = "service")]
+pub mod replay;
