@@ -2,6 +2,8 @@
 //! went wrong becomes an exit code here and nowhere else. Nothing here knows about trust.
 
 mod about;
+mod generate;
+mod replay;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
@@ -29,6 +31,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run the engine over history in files
+    Replay(replay::ReplayArgs),
+    /// Write the events of a simulated telecom to a file
+    Gen(generate::GenArgs),
     /// Write a completion script for a shell to stdout
     Completions(about::CompletionsArgs),
     /// Say which version this is, and of which engine
@@ -38,6 +44,8 @@ enum Verb {
 impl Verb {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Replay(args) => replay::replay(&args),
+            Self::Gen(args) => generate::generate(&args),
             Self::Completions(args) => about::completions(&args),
             Self::Version(args) => about::version(&args),
         }
