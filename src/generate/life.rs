@@ -41,7 +41,7 @@ pub(super) fn join(scene: &mut Scene<'_>) {
     let has_term = is_recent && scene.dice.chance(300);
     billing::start(scene, has_term.then(|| midnight(scene.now).plus_months(12)));
     first_bill(scene);
-    let first_day = midnight(scene.now.max(scene.from));
+    let first_day = scene.from.max(midnight(scene.now).plus_days(1));
     live_from(scene, first_day);
 }
 

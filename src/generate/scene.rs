@@ -114,6 +114,7 @@ impl Scene<'_> {
 
     /// `deed` follows at `at`, unless the customer leaves before.
     pub(super) fn follow(&mut self, at: EventTime, deed: Deed) {
+        debug_assert!(self.now <= at, "a deed lies in the future");
         let (seat, tenancy) = (self.seat, self.customer.tenancy);
         self.agenda.push(at, Item::Do(Act { seat, tenancy, deed }));
     }
