@@ -194,8 +194,12 @@ fn a_packed_file_holds_what_stdout_shows() {
 }
 
 #[test]
-fn an_endless_simulation_is_refused() {
-    let run = Command::new(env!("CARGO_BIN_EXE_goodfaith")).args(["gen", "--out", "-"]).assert();
-    let said = String::from_utf8(run.code(2).get_output().stderr.clone()).unwrap();
-    assert!(said.contains("--events"), "{said}");
+fn an_endless_simulation_and_a_file_that_cannot_be_are_refused() {
+    let cases: [(&[&str], &str); 2] =
+        [(&["--out", "-"], "--events"), (&["--events", "1", "--out", "no/such/folder"], "no/such")];
+    for (args, word) in cases {
+        let run = Command::new(env!("CARGO_BIN_EXE_goodfaith")).arg("gen").args(args).assert();
+        let said = String::from_utf8(run.code(2).get_output().stderr.clone()).unwrap();
+        assert!(said.contains(word), "{said}");
+    }
 }

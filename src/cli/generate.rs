@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
+use super::UsageError;
 use super::replay::time;
 use crate::files::{self, Output};
 use crate::generate::{Disorder, Form, GeneratedRecord, Records, Settings, Share};
@@ -16,7 +17,8 @@ use crate::model::EventTime;
 const EXAMPLES: &str = "\
 Examples:
   goodfaith gen --events 100000 --out events.ndjson.gz
-  goodfaith gen --seed 7 --customers 50000 --months 12 --late-share 0.02 --duplicate-share 0.01 --out events.ndjson
+  goodfaith gen --seed 7 --customers 50000 --months 12 --out events.ndjson
+  goodfaith gen --events 5000 --late-share 0.02 --poison-share 0.01 --out -
   goodfaith gen --events 100000 --out - | goodfaith replay --events - --out results
 
 The same arguments give the same bytes, on every platform.";
@@ -92,7 +94,8 @@ pub(super) fn generate(args: &GenArgs) -> anyhow::Result<ExitCode> {
         EventFormat::Proto => Form::Proto,
     };
     let cannot_write = || format!("cannot write to {}", args.out.display());
-    let mut output = files::create(&args.out).with_context(cannot_write)?;
+    let output = files::create(&args.out).with_context(cannot_write);
+    let mut output = output.map_err(UsageError::from)?;
     let limit = usize::try_from(args.events.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     for record in Records::new(settings, disorder, form).take(limit) {
         write(&mut output, form, &record).with_context(cannot_write)?;

@@ -24,11 +24,12 @@ const LOOK_EVERY: i64 = 4096;
 const EXAMPLES: &str = "\
 Examples:
   goodfaith replay --events events.ndjson.gz --out results
-  goodfaith replay --events jan.ndjson feb.ndjson --reference plans.ndjson --until 2025-03-01 --out results
+  goodfaith replay --events jan.ndjson feb.ndjson --until 2025-03-01 --out results
   goodfaith gen --events 100000 --out - | goodfaith replay --events - --out results --force
 
-Results: scores.ndjson, alerts.ndjson, loyalty.ndjson, dead_letters.ndjson, state.ndjson (a line a customer) and
-summary.json; with --evidence also evidence.ndjson. The same input gives the same bytes.";
+Results: scores.ndjson, alerts.ndjson, loyalty.ndjson, dead_letters.ndjson,
+state.ndjson (a line a customer) and summary.json; with --evidence also
+evidence.ndjson. The same input gives the same bytes.";
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
