@@ -14,6 +14,10 @@ pub mod files;
 #[cfg(feature = "service")]
 pub mod generate;
 #[cfg(feature = "service")]
+pub mod ingest;
+#[cfg(feature = "service")]
+pub mod kafka;
+#[cfg(feature = "service")]
 pub mod live;
 #[cfg(feature = "service")]
 pub mod replay;

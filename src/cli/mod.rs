@@ -3,6 +3,7 @@
 
 mod about;
 mod generate;
+mod ingest;
 mod replay;
 
 use std::error::Error as StdError;
@@ -33,6 +34,8 @@ struct Cli {
 enum Verb {
     /// Run the engine over history in files
     Replay(replay::ReplayArgs),
+    /// Turn rows of another system's files into events
+    Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
     Gen(generate::GenArgs),
     /// Write a completion script for a shell to stdout
@@ -45,6 +48,7 @@ impl Verb {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Replay(args) => replay::replay(&args),
+            Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::Completions(args) => about::completions(&args),
             Self::Version(args) => about::version(&args),
