@@ -19,3 +19,5 @@ pub mod ingest;
 pub mod kafka;
 #[cfg(feature = "service")]
 pub mod live;
+#[cfg(feature = "service")]
+pub mod replay;

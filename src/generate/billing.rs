@@ -39,7 +39,7 @@ pub(super) fn bill(scene: &mut Scene<'_>, period_start: EventTime) {
     let extra_minor = if scene.dice.chance(250) { scene.dice.within(50, 900) } else { 0 };
     let invoice = invoice(scene.customer.monthly_minor, extra_minor, period_start);
     scene.tell(scene.now, "/billing", Body::InvoiceIssued(Box::new(invoice)));
-    if scene.dice.chance(500) {
+    if !scene.customer.is_dormant {
         let gigabytes = scene.dice.within(1, 60) as f64;
         let usage = Body::UsageReported { subscription_id: LINE.into(), quantity: gigabytes };
         scene.tell(scene.now.plus(HOUR_MS), "/network", usage);

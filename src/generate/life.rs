@@ -36,11 +36,12 @@ pub(super) fn join(scene: &mut Scene<'_>) {
     scene.customer.plan = plan;
     scene.customer.monthly_minor = PLANS[plan].monthly_minor;
     scene.customer.is_negotiated = is_legacy && scene.dice.chance(100);
+    scene.customer.is_dormant = scene.dice.chance(20);
     let is_recent = scene.from.plus_months(-11) < scene.now;
     let has_term = is_recent && scene.dice.chance(300);
     billing::start(scene, has_term.then(|| midnight(scene.now).plus_months(12)));
     first_bill(scene);
-    let first_day = midnight(scene.now.max(scene.from));
+    let first_day = scene.from.max(midnight(scene.now).plus_days(1));
     live_from(scene, first_day);
 }
 

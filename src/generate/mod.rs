@@ -6,12 +6,13 @@
 //!
 //! The firm keeps three dear legacy plans whose holders have stayed three years or more, and sells newer plans that are cheaper
 //! and equal or better in everything. Four customers in ten hold a legacy plan, one in ten of them at a negotiated price; half are
-//! on one of today's plans; one in ten joins in the first half year. Who cancels makes room for somebody new a few weeks later.
+//! on one of today's plans; one in ten joins in the first half year. One in fifty never uses the line; all others do each month.
+//! Who cancels makes room for somebody new a few weeks later.
 //!
 //! The stream begins with the catalogue, then the subscriptions that were there before, at their true dates, then the last month's
 //! bills; so the first bills of the simulated time are the second ones of the legacy holders, and show them squeezed. From then on
-//! every customer is billed each month, a quarter of the bills with extra use, and has a moment about every nine days, at which one
-//! story begins:
+//! every customer is billed each month, a quarter of the bills with extra use, and has a moment about every nine days, at which
+//! one story begins:
 //!
 //! | of 1000 | story | how it goes |
 //! |---|---|---|
@@ -23,7 +24,7 @@
 //! | 20 | a complaint | 50 % upheld, 28 % rejected, 8 % withdrawn, 9 % overdue, 5 % to the ombudsman |
 //! | 120 | a purchase | |
 //! | 40 | £3.48 back for a failure that may have happened | 65 % buy within 30 hours |
-//! | 25 | a pre-order with a price guarantee | prices fall in a sale of two weeks each quarter; 60 % of the differences are paid unasked |
+//! | 25 | a pre-order with a price guarantee | prices fall in a sale of two weeks each quarter; 60 % of the differences are paid unasked, 20 % once asked for |
 //! | 15 | a quote | 60 % accepted; one charge in ten exceeds its quote |
 //! | 40 | advice | legacy holders: of the better plan, 70 % switch, half of these get the excess back; others: use runs high |
 //! | 8 | a cancellation | 90 % completed, some late, a quarter hindered; 33 % billed on, half of it refunded; 10 % later ask to be forgotten |
@@ -40,6 +41,7 @@ mod dice;
 mod life;
 mod offers;
 mod promises;
+mod records;
 mod scene;
 mod service;
 mod shop;
@@ -52,6 +54,8 @@ use crate::model::{CustomerEvent, Event, EventTime};
 use agenda::{Act, Agenda, Deed, Item, Telling};
 use dice::Dice;
 use scene::{Customer, HOUR_MS, Scene, midnight};
+
+pub use records::{Disorder, Form, GeneratedRecord, Records, Share};
 
 /// What to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +181,7 @@ fn newcomer(number: u64, tenancy: u32) -> Customer {
         plan: 0,
         monthly_minor: 0,
         is_negotiated: false,
+        is_dormant: false,
         billed_to: EventTime::default(),
         overcharged_minor: 0,
         is_leaving: false,

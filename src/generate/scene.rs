@@ -27,6 +27,8 @@ pub(super) struct Customer {
     pub(super) plan: usize,
     pub(super) monthly_minor: i64,
     pub(super) is_negotiated: bool,
+    /// Pays without ever using the line.
+    pub(super) is_dormant: bool,
     /// The first day not yet billed.
     pub(super) billed_to: EventTime,
     /// Billed above the newer equal plan so far.
@@ -112,6 +114,7 @@ impl Scene<'_> {
 
     /// `deed` follows at `at`, unless the customer leaves before.
     pub(super) fn follow(&mut self, at: EventTime, deed: Deed) {
+        debug_assert!(self.now <= at, "a deed lies in the future");
         let (seat, tenancy) = (self.seat, self.customer.tenancy);
         self.agenda.push(at, Item::Do(Act { seat, tenancy, deed }));
     }

@@ -37,6 +37,8 @@ pub(super) fn failure(scene: &mut Scene<'_>) {
     let failure_id = scene.name("fault");
     let severity = scene.dice.weighted(&[(500, 1_u8), (300, 2), (150, 3), (50, 4)]);
     let is_total = scene.dice.chance(200);
+    // Of a total outage, what the industry's scheme sets; it takes no less to make up for one.
+    let credit_minor = i64::from(severity) * if is_total { 993 } else { 300 };
     let detected_by = if scene.dice.chance(600) { DetectedBy::Firm } else { DetectedBy::Customer };
     let failed = ServiceFailed {
         failure_id: failure_id.clone(),
@@ -44,7 +46,7 @@ pub(super) fn failure(scene: &mut Scene<'_>) {
         subscription_id: Some(LINE.into()),
         detected_by,
         scope: if is_total { Scope::Total } else { Scope::Partial },
-        scheme_credit: is_total.then(|| pounds(993 * i64::from(severity))),
+        scheme_credit: is_total.then(|| pounds(credit_minor)),
         attested_by: Attested::System,
         cause: scene.dice.weighted(&CAUSES),
     };
@@ -54,13 +56,13 @@ pub(super) fn failure(scene: &mut Scene<'_>) {
         Body::ServiceRestored { failure_id: failure_id.clone(), attested_by: Attested::System };
     scene.tell(restored_at, "/network", restored);
     let conduct = scene.dice.weighted(&CONDUCT);
-    answer(scene, failure_id, i64::from(severity), restored_at, conduct);
+    answer(scene, failure_id, credit_minor, restored_at, conduct);
 }
 
 fn answer(
     scene: &mut Scene<'_>,
     failure_id: Text,
-    severity: i64,
+    credit_minor: i64,
     restored_at: EventTime,
     conduct: Conduct,
 ) {
@@ -69,7 +71,7 @@ fn answer(
         scene.tell(told_at, "/crm", notice(NoticeKind::Outage, Some(failure_id.clone())));
     }
     if matches!(conduct, Conduct::TellsAndMends | Conduct::Mends) {
-        let remedy = remedy(scene, RemedyKind::Credit, 300 * severity, Some(failure_id.clone()));
+        let remedy = remedy(scene, RemedyKind::Credit, credit_minor, Some(failure_id.clone()));
         scene.tell(restored_at.plus(2 * HOUR_MS), "/billing", remedy);
     }
     if matches!(conduct, Conduct::Silent) {
