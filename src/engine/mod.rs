@@ -1,6 +1,7 @@
 //! One partition as a pure state machine: inputs in, effects out, in a fixed order. It performs nothing itself.
 
 mod effect;
+mod explanation;
 mod input;
 mod output;
 mod view;
@@ -8,6 +9,7 @@ mod view;
 use std::sync::Arc;
 
 pub use effect::{Action, Effect, SourcePosition};
+pub use explanation::explain;
 pub use input::{Input, Reason, Rejection};
 pub use output::{
     Breach, Comparator, DimensionReading, EvidenceNote, LoyaltyReading, Output, OutputBody,
