@@ -10,4 +10,8 @@ pub mod wire;
 #[cfg(feature = "service")]
 pub mod cli;
 #[cfg(feature = "service")]
+pub mod config;
+#[cfg(feature = "service")]
+pub mod kafka;
+#[cfg(feature = "service")]
 pub mod live;
