@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::output::TrustReading;
 use super::view::{CustomerView, MoneyView, SqueezeView};
 use crate::model::squeeze::SqueezeState;
-use crate::model::{Band, Class, Currency, Micros, PromiseOutcome, Text};
+use crate::model::{Band, Class, Currency, Micros, PromiseOutcome, Text, TrustReading};
 
 /// How many kinds of evidence are told one by one; the rest are told together.
 const PARTS_TOLD: usize = 5;

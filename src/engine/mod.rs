@@ -4,23 +4,48 @@ mod effect;
 mod explanation;
 mod input;
 mod output;
+mod publish;
+mod store;
 mod view;
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::Xxh3;
+
 pub use effect::{Action, Effect, SourcePosition};
 pub use explanation::explain;
 pub use input::{Input, Reason, Rejection};
-pub use output::{
-    Breach, Comparator, DimensionReading, EvidenceNote, LoyaltyReading, Output, OutputBody,
-    ScoreChanged, SqueezeAlert, SqueezeChange, Stream, TrustReading,
-};
+pub use output::{Output, Stream};
 pub use view::{CustomerView, MoneyView, ReciprocityView, SqueezeView};
 
-use crate::model::{Catalogue, EventTime, Policy};
+pub use crate::model::output::{Breach, EvidenceNote, OutputBody, ScoreChanged};
+pub use crate::model::squeeze::{Comparator, SqueezeAlert, SqueezeChange};
+pub use crate::model::{DimensionReading, LoyaltyReading, TrustReading};
+
+use self::publish::StepCount;
+use self::store::{Entry, Store};
+use crate::model::customer::{Customer, ring_hash};
+use crate::model::event::Body;
+use crate::model::squeeze::SqueezeState;
+use crate::model::step::Step;
+use crate::model::timer::{Timer, TimerKind};
+use crate::model::{
+    Catalogue, CustomerEvent, Event, EventTime, EvidenceId, Policy, Text, TrustState,
+};
 
 /// Changes only when the bytes of some vector change.
 pub const ENGINE: u32 = 1;
+
+/// What an engine is made with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The policy in force from the start.
+    pub policy: Arc<Policy>,
+    /// Salts the hashes of erased customers: the lineage; zeros in files. No output depends on it.
+    pub salt: [u8; 16],
+    /// Publish `evidence.recorded` and `evidence.retracted` too. No other output depends on it.
+    pub audit: bool,
+}
 
 /// What the engine counted so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,92 +62,353 @@ pub struct Counters {
     pub timers_fired: u64,
 }
 
-/// What an engine is made with.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The policy in force from the start.
-    pub policy: Arc<Policy>,
-    /// Salts the hashes of erased customers: the lineage; zeros in files. No output depends on it.
-    pub salt: [u8; 16],
-    /// Publish `evidence.recorded` and `evidence.retracted` too. No other output depends on it.
-    pub audit: bool,
-}
-
 /// The state machine of one partition.
 #[derive(Debug)]
-pub struct PartitionEngine {}
+pub struct PartitionEngine {
+    settings: Settings,
+    header: Header,
+    /// The header as of the last commit.
+    committed: Header,
+    store: Store,
+}
+
+/// All the engine owns besides its customers.
+#[derive(Debug, Clone, Default)]
+struct Header {
+    offset_next: i64,
+    /// Where the last effect came from; the ordinal is the next one's.
+    source: SourcePosition,
+    reference_offset_next: i64,
+    catalogue: Arc<Catalogue>,
+    watermark: Option<EventTime>,
+    counters: Counters,
+}
 
 impl PartitionEngine {
     /// An engine without state, that sees no reference data yet.
-    pub fn new(_settings: Settings) -> Self {
-        unimplemented!("contract")
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            header: Header::default(),
+            committed: Header::default(),
+            store: Store::default(),
+        }
     }
 
     /// Takes one input and appends what follows from it to `effects`, in the order to perform them.
     ///
+    /// What it changes is kept as it was until [`commit`](Self::commit) or [`abort`](Self::abort): one of them must follow, soon.
+    ///
     /// # Panics
     /// If a record's offset is behind one already handled.
-    pub fn handle(&mut self, _input: Input, _effects: &mut Vec<Effect>) {
-        unimplemented!("contract")
+    pub fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Record { offset, record } => {
+                self.advance_to(offset);
+                self.header.counters.records += 1;
+                match record {
+                    Ok(event) => self.observe(event, effects),
+                    Err(rejection) => self.reject(rejection, effects),
+                }
+            }
+            Input::Reference { seq, offset_next, catalogue } => {
+                self.header.reference_offset_next = offset_next;
+                self.header.catalogue = catalogue;
+                self.follow_journal(seq);
+            }
+            Input::Tick { seq, time } => {
+                self.follow_journal(seq);
+                self.advance_watermark(time, effects);
+            }
+        }
+    }
+
+    fn advance_to(&mut self, offset: i64) {
+        // Compaction and control records leave gaps, so an offset may jump forward. The source refuses any rewind.
+        let expected = self.header.offset_next;
+        assert!(expected <= offset, "offset {offset} is behind {expected}");
+        self.header.offset_next = offset + 1;
+        if self.header.source.offset != offset {
+            self.header.source = SourcePosition { offset, seq: self.header.source.seq, ordinal: 0 };
+        }
+    }
+
+    /// A journal record applies before the record at the next offset.
+    fn follow_journal(&mut self, seq: u64) {
+        let (offset, source) = (self.header.offset_next, self.header.source);
+        if (source.offset, source.seq) != (offset, seq) {
+            self.header.source = SourcePosition { offset, seq, ordinal: 0 };
+        }
+    }
+
+    fn observe(&mut self, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Customer(event) => self.observe_customer(*event, effects),
+            Event::Reference(event) => {
+                self.header.counters.accepted += 1;
+                Arc::make_mut(&mut self.header.catalogue).apply(&event.change);
+            }
+            Event::Tick(time) => {
+                self.header.counters.accepted += 1;
+                self.advance_watermark(time, effects);
+            }
+        }
+    }
+
+    /// Checks an event of a customer in the order of the contract; one that fails changes nothing.
+    fn observe_customer(&mut self, event: CustomerEvent, effects: &mut Vec<Effect>) {
+        let held = self.store.get(&event.customer).map(|entry| &entry.customer);
+        let refused_until = self.store.refused_until(self.settings.salt, &event.customer);
+        if refused_until.is_some_and(|until| event.time <= until) {
+            return self.reject(rejection(Reason::Erased, &event), effects);
+        }
+        let record = ring_hash([&event.source, &event.id]);
+        if held.is_some_and(|customer| customer.records.contains(&record)) {
+            self.header.counters.duplicates += 1;
+            return;
+        }
+        let late_ms = self.settings.policy.late_ms;
+        if held.is_some_and(|customer| event.time < customer.clock.plus(-late_ms)) {
+            return self.reject(rejection(Reason::TooLate, &event), effects);
+        }
+        if let Err(reason) = has_target(held, &event.body) {
+            return self.reject(rejection(reason, &event), effects);
+        }
+        self.header.counters.accepted += 1;
+        self.advance_watermark(event.time.plus(-self.settings.policy.grace_ms), effects);
+        if event.body == Body::ErasureRequested {
+            self.erase(&event, effects);
+        } else {
+            self.apply(&event, record, effects);
+        }
+    }
+
+    /// Applies an accepted event as one step of its customer.
+    fn apply(&mut self, event: &CustomerEvent, record: u64, effects: &mut Vec<Effect>) {
+        let Settings { policy, audit, .. } = &self.settings;
+        let catalogue = &self.header.catalogue;
+        let id = &event.customer;
+        let mut outputs = Vec::new();
+        let make = || Entry::new(Customer::new(Arc::clone(id), event.time));
+        let (as_of, count) = self.store.change(id, make, |entry| {
+            let customer = &mut entry.customer;
+            customer.records.push(record);
+            let is_new = customer.timers.deadline(TimerKind::Review, "-").is_none();
+            if customer.clock < event.time || is_new {
+                customer.clock = customer.clock.max(event.time);
+                customer.timers.arm(
+                    TimerKind::Review,
+                    "-",
+                    customer.clock.plus(policy.review_interval_ms),
+                );
+            }
+            customer.as_of = customer.as_of.max(customer.clock);
+            let as_of = customer.as_of;
+            let mut step = Step::new(policy, catalogue, event.time, as_of, event.id.clone());
+            step.is_induced = event.causation_id.is_some();
+            let apply =
+                |entry: &mut Entry, step: &mut Step<'_>| entry.customer.apply(step, &event.body);
+            (as_of, publish::step(entry, step, *audit, apply, &mut outputs))
+        });
+        self.count(&count);
+        self.publish(id, as_of, Some(&event.id), outputs, effects);
+    }
+
+    fn count(&mut self, step: &StepCount) {
+        self.header.counters.duplicates += u64::from(step.is_duplicate);
+    }
+
+    /// Moves the watermark, never back, and fires what is due by it.
+    fn advance_watermark(&mut self, time: EventTime, effects: &mut Vec<Effect>) {
+        let watermark = self.header.watermark.map_or(time, |watermark| watermark.max(time));
+        self.header.watermark = Some(watermark);
+        while let Some(id) = self.store.first_due(watermark) {
+            self.fire(&id, effects);
+        }
+    }
+
+    /// Fires the first timer of `id` as one step.
+    fn fire(&mut self, id: &Arc<str>, effects: &mut Vec<Effect>) {
+        let Settings { policy, audit, .. } = &self.settings;
+        let catalogue = &self.header.catalogue;
+        let mut outputs = Vec::new();
+        let make = || unreachable!("a customer with a deadline is in the store");
+        let fired = self.store.change(id, make, |entry| {
+            let customer = &mut entry.customer;
+            let timer = customer.timers.pop()?;
+            customer.as_of = customer.as_of.max(timer.deadline);
+            let as_of = customer.as_of;
+            let step = Step::new(policy, catalogue, timer.deadline, as_of, Text::default());
+            let fire = |entry: &mut Entry, step: &mut Step<'_>| {
+                review_again(&mut entry.customer, &timer, policy);
+                entry.customer.fire(step, &timer);
+            };
+            Some((as_of, publish::step(entry, step, *audit, fire, &mut outputs)))
+        });
+        if let Some((as_of, count)) = fired {
+            self.header.counters.timers_fired += 1;
+            self.count(&count);
+            self.publish(id, as_of, None, outputs, effects);
+        }
+    }
+
+    /// Drops all that is known of a customer and refuses what comes from before.
+    fn erase(&mut self, event: &CustomerEvent, effects: &mut Vec<Effect>) {
+        let dropped = self.store.remove(&event.customer);
+        let as_of = dropped.map_or(event.time, |entry| entry.customer.as_of);
+        self.store.refuse(self.settings.salt, &event.customer, event.time.max(as_of));
+        let output = Output {
+            customer: Arc::clone(&event.customer),
+            time: event.time,
+            sequence: 1,
+            causation_id: Some(event.id.clone()),
+            body: OutputBody::CustomerErased,
+        };
+        self.push(Action::Publish(Box::new(output)), effects);
+    }
+
+    fn publish(
+        &mut self,
+        id: &Arc<str>,
+        time: EventTime,
+        causation_id: Option<&Text>,
+        outputs: Vec<(u64, OutputBody)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (sequence, body) in outputs {
+            let causation_id = causation_id.cloned();
+            let output = Output { customer: Arc::clone(id), time, sequence, causation_id, body };
+            self.push(Action::Publish(Box::new(output)), effects);
+        }
+    }
+
+    fn reject(&mut self, rejection: Rejection, effects: &mut Vec<Effect>) {
+        self.header.counters.dead_letters += 1;
+        self.push(Action::DeadLetter(Box::new(rejection)), effects);
+    }
+
+    fn push(&mut self, action: Action, effects: &mut Vec<Effect>) {
+        effects.push(Effect { source: self.header.source, action });
+        self.header.source.ordinal += 1;
     }
 
     /// Makes all that was handled since the last commit final.
     pub fn commit(&mut self) {
-        unimplemented!("contract")
+        self.store.commit();
+        self.committed = self.header.clone();
     }
 
     /// Puts back the state of the last commit.
     pub fn abort(&mut self) {
-        unimplemented!("contract")
+        self.store.abort();
+        self.header = self.committed.clone();
     }
 
-    /// A hash (XXH3-64, seed 0) of all the engine owns, for the check that an abort puts everything back.
+    /// Customers touched since the last commit: what an abort would have to put back.
+    pub fn touched(&self) -> usize {
+        self.store.touched()
+    }
+
+    /// A hash (XXH3-64, seed 0) of all the engine owns, for the check that an abort puts everything back. It reads every customer.
     pub fn state_hash(&self) -> u64 {
-        unimplemented!("contract")
+        let mut hash = Xxh3::new();
+        hash.update(format!("{:?}", self.header).as_bytes());
+        self.store.describe(&mut |text| hash.update(text.as_bytes()));
+        hash.digest()
     }
 
     /// The next offset to handle; 0 before the first record.
-    pub fn offset_next(&self) -> i64 {
-        unimplemented!("contract")
+    pub const fn offset_next(&self) -> i64 {
+        self.header.offset_next
     }
 
     /// The `seq` of the last journal record handled; 0 before any.
-    pub fn seq(&self) -> u64 {
-        unimplemented!("contract")
+    pub const fn seq(&self) -> u64 {
+        self.header.source.seq
+    }
+
+    /// The next offset of the reference log that is not visible yet.
+    pub const fn reference_offset_next(&self) -> i64 {
+        self.header.reference_offset_next
     }
 
     /// The reference data it sees.
-    pub fn catalogue(&self) -> &Arc<Catalogue> {
-        unimplemented!("contract")
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.header.catalogue
     }
 
     /// How far event time has come; `None` before the first customer event or tick.
-    pub fn watermark(&self) -> Option<EventTime> {
-        unimplemented!("contract")
+    pub const fn watermark(&self) -> Option<EventTime> {
+        self.header.watermark
     }
 
     /// What was counted.
-    pub fn counters(&self) -> Counters {
-        unimplemented!("contract")
+    pub const fn counters(&self) -> Counters {
+        self.header.counters
     }
 
     /// Customers held.
     pub fn customer_count(&self) -> usize {
-        unimplemented!("contract")
+        self.store.len()
     }
 
-    /// Rough size of all state in bytes.
+    /// Rough size of all customers in bytes, estimated from a sample of them.
     pub fn store_bytes(&self) -> usize {
-        unimplemented!("contract")
+        self.store.bytes()
+    }
+
+    /// The trust state of one customer, unrounded.
+    pub fn trust(&self, id: &str) -> Option<&TrustState> {
+        self.store.get(id).map(|entry| &entry.customer.trust)
     }
 
     /// One customer, read at the later of its `as_of` and the watermark.
-    pub fn customer(&self, _id: &str) -> Option<CustomerView> {
-        unimplemented!("contract")
+    pub fn customer(&self, id: &str) -> Option<CustomerView> {
+        self.store
+            .get(id)
+            .map(|entry| view::read(entry, self.header.watermark, &self.settings.policy))
     }
 
     /// Every customer, in the order of their ids.
-    pub fn customers(&self) -> Vec<CustomerView> {
-        unimplemented!("contract")
+    pub fn customers(&self) -> impl Iterator<Item = CustomerView> {
+        self.store.ids().into_iter().filter_map(|id| self.customer(&id))
+    }
+}
+
+/// A review is followed by another, as long as that is within the late horizon of the customer's clock.
+fn review_again(customer: &mut Customer, fired: &Timer, policy: &Policy) {
+    let next = fired.deadline.plus(policy.review_interval_ms);
+    if fired.kind == TimerKind::Review && next <= customer.clock.plus(policy.late_ms) {
+        customer.timers.arm(TimerKind::Review, "-", next);
+    }
+}
+
+/// Does the command name something the customer has?
+fn has_target(held: Option<&Customer>, body: &Body) -> Result<(), Reason> {
+    match body {
+        Body::RetractionRequested { evidence_id } => {
+            let id = EvidenceId::parse(evidence_id);
+            let is_held = held.zip(id).is_some_and(|(customer, id)| customer.holds_evidence(id));
+            if is_held { Ok(()) } else { Err(Reason::UnknownEvidence) }
+        }
+        Body::SuppressionRequested { dedup_key, .. } => {
+            let is_said = |customer: &Customer| {
+                customer
+                    .squeezes
+                    .iter()
+                    .any(|slot| slot.key == *dedup_key && slot.state != SqueezeState::Pending)
+            };
+            if held.is_some_and(is_said) { Ok(()) } else { Err(Reason::UnknownSqueeze) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn rejection(reason: Reason, event: &CustomerEvent) -> Rejection {
+    Rejection {
+        reason,
+        detail: None,
+        id: Some(event.id.to_string()),
+        subject: Some(event.customer.to_string()),
     }
 }

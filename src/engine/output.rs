@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use crate::model::digest::hex_32;
 use crate::model::event::words;
-use crate::model::squeeze::{Level, SqueezeState, SqueezeType};
-use crate::model::{
-    Band, Class, Dimension, EventTime, EvidenceId, Micros, Money, PromiseOutcome, Sign, Text,
-};
+use crate::model::output::OutputBody;
+use crate::model::squeeze::SqueezeChange;
+use crate::model::{EventTime, PromiseOutcome, Text};
 
 words! {
     /// The output topics (files) an output can belong to. Each counts its outputs of a customer apart.
@@ -34,258 +32,28 @@ pub struct Output {
     pub body: OutputBody,
 }
 
-/// What an output says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum OutputBody {
-    /// `trust.score_changed`
-    ScoreChanged(Box<ScoreChanged>),
-    /// `customer.erased`: a tombstone.
-    CustomerErased,
-    /// `squeeze.opened` and its kin.
-    Squeeze(Box<SqueezeAlert>),
-    /// `promise.breach_detected` (`outcome` is broken) or `promise.breach_withdrawn` (anything else).
-    Breach(Box<Breach>),
-    /// `trust.depleted`
-    TrustDepleted {
-        /// T.
-        score: Micros,
-        /// P(E < .35), in order, of the dimensions where it is at least .90; not empty.
-        probability_below: Vec<(Dimension, Micros)>,
-    },
-    /// `perception.gap_detected`
-    PerceptionGap {
-        /// The customer trusts more (`over`) or less than conduct warrants.
-        is_over: bool,
-        /// P.
-        perceived: Micros,
-        /// T.
-        score: Micros,
-        /// P − T.
-        overhang: Micros,
-    },
-    /// `advice.savings_identified`
-    SavingsIdentified {
-        /// The subscription.
-        subscription_id: Text,
-        /// Its plan.
-        plan_id: Text,
-        /// The plan that would serve as well for less.
-        better_plan_id: Text,
-        /// What it would save a month.
-        saving_monthly: Money,
-    },
-    /// `loyalty.changed`
-    LoyaltyChanged {
-        /// L before, as last published.
-        previous: Option<Micros>,
-        /// L and its components.
-        loyalty: LoyaltyReading,
-    },
-    /// `reciprocity.observed`
-    ReciprocityObserved {
-        /// The gift.
-        remedy_id: Text,
-        /// When it was given.
-        opened_at: EventTime,
-        /// The customer bought within 72 hours.
-        returned: bool,
-        /// p₀: how likely that was anyway.
-        baseline: Micros,
-        /// y − p₀.
-        residual: Micros,
-    },
-    /// `evidence.recorded`
-    EvidenceRecorded(Box<EvidenceNote>),
-    /// `evidence.retracted`
-    EvidenceRetracted(Box<EvidenceNote>),
-}
-
-/// `trust.score_changed`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ScoreChanged {
-    /// The score and all that explains it.
-    pub reading: TrustReading,
-    /// T as last published.
-    pub previous: Option<Micros>,
-    /// The band now.
-    pub band: Band,
-    /// The band as last published.
-    pub previous_band: Option<Band>,
-    /// Eight numbers that sum to score − previous (0.5 if none): earlier, decay, then the dimensions in order.
-    pub change: [Micros; 8],
-    /// The policy's version.
-    pub policy: Text,
-}
-
-/// A customer's trust at one time, as published.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrustReading {
-    /// T, in (0, 1).
-    pub score: Micros,
-    /// 90 % interval of T: low, high.
-    pub interval: [Micros; 2],
-    /// u of T, in (0, 1].
-    pub uncertainty: Micros,
-    /// Σ n⁰.
-    pub evidence_mass: Micros,
-    /// Things done right, the right thing, proactive; each in (0, 1).
-    pub triad: [Micros; 3],
-    /// In [`Dimension`]'s order.
-    pub dimensions: [DimensionReading; 6],
-    /// Points by class, in the order of their names; they sum to score − 0.5 (score − T₀). Classes without mass are left out.
-    pub parts: Vec<(Class, Micros)>,
-}
-
-/// One dimension of a [`TrustReading`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DimensionReading {
-    /// E, in (0, 1).
-    pub expected: Micros,
-    /// r.
-    pub positive: Micros,
-    /// s, λ included.
-    pub negative: Micros,
-    /// u, in (0, 1].
-    pub uncertainty: Micros,
-    /// 90 % interval of E: low, high.
-    pub interval: [Micros; 2],
-}
-
-/// L and its components, each in (0, 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoyaltyReading {
-    /// (C·R·F)^⅓.
-    pub loyalty: Micros,
-    /// C.
-    pub consider: Micros,
-    /// R.
-    pub rely: Micros,
-    /// F.
-    pub forgive: Micros,
-}
-
-/// What happened to a squeeze.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SqueezeChange {
-    /// It opened.
-    Opened,
-    /// It grew.
-    Escalated,
-    /// Its rule no longer holds.
-    Stopped,
-    /// It is made good.
-    Resolved,
-    /// It came back.
-    Reopened,
-    /// Somebody muted it.
-    Suppressed,
-}
-
-/// `squeeze.*`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SqueezeAlert {
-    /// Which of the `squeeze.*` kinds.
-    pub change: SqueezeChange,
-    /// 32 hex digits.
-    pub dedup_key: Text,
-    /// The type.
-    pub kind: SqueezeType,
-    /// From 1, one more at each reopening.
-    pub generation: u32,
-    /// The slot's state now.
-    pub state: SqueezeState,
-    /// Of `severity`.
-    pub level: Level,
-    /// In [0, 1).
-    pub severity: Micros,
-    /// `None` where the type has none.
-    pub subscription_id: Option<Text>,
-    /// What within the customer and subscription; `-` if nothing.
-    pub subject: Text,
-    /// E_m.
-    pub excess_monthly: Money,
-    /// A: taken less refunded, not below 0.
-    pub accrued: Money,
-    /// Given back.
-    pub refunded: Money,
-    /// First evaluation that held.
-    pub since: EventTime,
-    /// Opening of this generation.
-    pub opened_at: EventTime,
-    /// u, κ, v, k.
-    pub factors: [Micros; 4],
-    /// The plan it was compared with.
-    pub comparator: Option<Comparator>,
-    /// References of the last evaluations, at most 8, oldest first.
-    pub evidence: Vec<Text>,
-    /// Why, of resolved and suppressed.
-    pub reason: Option<Text>,
-    /// The policy's version.
-    pub policy: Text,
-}
-
-/// The plan a squeeze was compared with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comparator {
-    /// The plan.
-    pub plan_id: Text,
-    /// What it costs a month.
-    pub monthly: Money,
-    /// The version.
-    pub effective_from: EventTime,
-}
-
-/// `promise.breach_detected` and `promise.breach_withdrawn`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Breach {
-    /// The promise.
-    pub promise_id: Text,
-    /// Its kind.
-    pub kind: Text,
-    /// When it was made.
-    pub made_at: EventTime,
-    /// The due time in force.
-    pub due_at: EventTime,
-    /// What became of it.
-    pub outcome: PromiseOutcome,
-    /// Presumed by a timer.
-    pub presumed: bool,
-    /// What was at stake.
-    pub stake: Option<Money>,
-}
-
-/// `evidence.recorded` and `evidence.retracted`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EvidenceNote {
-    /// Names it.
-    pub id: EvidenceId,
-    /// What kind of act.
-    pub class: Class,
-    /// The thing judged.
-    pub key: Text,
-    /// For or against.
-    pub sign: Sign,
-    /// w before λ.
-    pub weight: Micros,
-    /// When the act counts from.
-    pub time: EventTime,
+impl Stream {
+    /// The stream an output of `body` belongs to.
+    pub const fn of(body: &OutputBody) -> Self {
+        match body {
+            OutputBody::ScoreChanged(_) | OutputBody::CustomerErased => Self::Scores,
+            OutputBody::Squeeze(_)
+            | OutputBody::Breach(_)
+            | OutputBody::TrustDepleted { .. }
+            | OutputBody::PerceptionGap { .. }
+            | OutputBody::SavingsIdentified { .. } => Self::Alerts,
+            OutputBody::LoyaltyChanged { .. } | OutputBody::ReciprocityObserved { .. } => {
+                Self::Loyalty
+            }
+            OutputBody::EvidenceRecorded(_) | OutputBody::EvidenceRetracted(_) => Self::Evidence,
+        }
+    }
 }
 
 impl Output {
     /// The stream it belongs to.
     pub const fn stream(&self) -> Stream {
-        match self.body {
-            OutputBody::ScoreChanged(_) | OutputBody::CustomerErased => Stream::Scores,
-            OutputBody::Squeeze(_)
-            | OutputBody::Breach(_)
-            | OutputBody::TrustDepleted { .. }
-            | OutputBody::PerceptionGap { .. }
-            | OutputBody::SavingsIdentified { .. } => Stream::Alerts,
-            OutputBody::LoyaltyChanged { .. } | OutputBody::ReciprocityObserved { .. } => {
-                Stream::Loyalty
-            }
-            OutputBody::EvidenceRecorded(_) | OutputBody::EvidenceRetracted(_) => Stream::Evidence,
-        }
+        Stream::of(&self.body)
     }
 
     /// The type without prefix and version, for instance `squeeze.opened`.
@@ -346,15 +114,6 @@ impl Output {
             self.time,
             self.sequence
         );
-        hex_32(&Sha256::digest(text))
+        hex_32(&text)
     }
-}
-
-/// The first 32 hex digits of a digest.
-pub(crate) fn hex_32(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes all that is written");
-        text
-    })
 }

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::output::{LoyaltyReading, TrustReading};
-use crate::model::squeeze::{SqueezeState, SqueezeType};
-use crate::model::{Band, Currency, EventTime, Micros, PromiseOutcome, Text};
+use super::store::Entry;
+use crate::model::customer::{Overflows, PERCEPTION_HALF_LIFE_MS};
+use crate::model::squeeze::{SqueezeSlot, SqueezeState, SqueezeType};
+use crate::model::{
+    Account, Band, Currency, Dimension, EventTime, LoyaltyReading, Micros, Policy, PromiseOutcome,
+    Text, TrustReading,
+};
 
 /// One customer, read at the later of its `as_of` and the partition's watermark.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,4 +89,85 @@ pub struct MoneyView {
     pub good_profit: i64,
     /// Owed for squeezes open, escalated or stopped.
     pub redress_liability: i64,
+}
+
+/// Where the goodwill reserve ends.
+const RESERVE_UNTIL: f64 = 0.5;
+
+/// Reads `entry` at the later of its `as_of` and `watermark`.
+pub(super) fn read(entry: &Entry, watermark: Option<EventTime>, policy: &Policy) -> CustomerView {
+    let customer = &entry.customer;
+    let at = watermark.map_or(customer.as_of, |watermark| watermark.max(customer.as_of));
+    let point = customer.trust.at(at, policy);
+    let parts = customer.trust.parts(&point, policy);
+    let [loyalty, consider, rely, forgive] = customer.loyalty.read(at).map(Micros::round);
+    let reciprocity = customer.loyalty.reciprocity;
+    CustomerView {
+        customer: Arc::clone(&customer.id),
+        as_of: at,
+        clock: customer.clock,
+        band: entry.publication.last.map(|(_, band)| band),
+        last_published: entry.publication.last.map(|(score, _)| score),
+        trust: point.reading(&parts, policy),
+        loyalty: LoyaltyReading { loyalty, consider, rely, forgive },
+        perceived: Micros::round(customer.perceived.expected(at, PERCEPTION_HALF_LIFE_MS)),
+        proactive_ratio: Micros::round(customer.proactive.expected(at, PERCEPTION_HALF_LIFE_MS)),
+        reciprocity: ReciprocityView {
+            trials: reciprocity.trials,
+            residual: Micros::round(reciprocity.residual),
+            variance: Micros::round(reciprocity.variance),
+        },
+        promises: customer.promises.iter().map(|slot| (slot.id.clone(), slot.outcome)).collect(),
+        squeezes: squeezes(entry),
+        money: money(entry),
+        counters: counters(customer.overflows),
+        reserve: Micros::round(point.reserve_overall(Dimension::Integrity, RESERVE_UNTIL, policy)),
+    }
+}
+
+fn squeezes(entry: &Entry) -> BTreeMap<Text, SqueezeView> {
+    let slots = entry.customer.squeezes.iter();
+    let view = |slot: &SqueezeSlot| SqueezeView {
+        kind: slot.kind,
+        state: slot.state,
+        generation: slot.generation,
+        gross: slot.gross,
+        refunded: slot.refunded,
+        severity: Micros::round(slot.severity.value),
+    };
+    slots.map(|slot| (slot.key.clone(), view(slot))).collect()
+}
+
+fn money(entry: &Entry) -> BTreeMap<Currency, MoneyView> {
+    let liability = |currency: Currency| {
+        let slots = entry.customer.squeezes.iter();
+        slots
+            .filter(|slot| slot.currency == currency && slot.is_liability())
+            .map(|slot| slot.accrued())
+            .sum()
+    };
+    let view = |(currency, account): (Currency, Account)| {
+        let view = MoneyView {
+            billed: account.billed,
+            bad_profit: account.bad_profit,
+            remedies: account.remedies,
+            generosity: account.generosity,
+            good_profit: account.good_profit(),
+            redress_liability: liability(currency),
+        };
+        (currency, view)
+    };
+    entry.customer.accounts.iter().map(view).collect()
+}
+
+fn counters(overflows: Overflows) -> BTreeMap<&'static str, u64> {
+    let Overflows { ledger, squeeze, subscription, trial, guarantee } = overflows;
+    let named = [
+        ("ledger_overflow", ledger),
+        ("squeeze_overflow", squeeze),
+        ("subscription_overflow", subscription),
+        ("trial_overflow", trial),
+        ("guarantee_overflow", guarantee),
+    ];
+    named.into_iter().filter(|(_, count)| *count > 0).collect()
 }

@@ -1,7 +1,42 @@
-//! Numbers as published: decimals with six places, held as whole millionths. Every decision on a score, a mass, a probability or
-//! a severity compares these, never the unrounded number.
+//! Numbers: decimals as published, the transcendental functions behind them, and exact division.
+//!
+//! A published decimal has six places and is held as whole millionths; every decision on a score, a mass, a probability or a
+//! severity compares these, never the unrounded number. The functions come from one pinned release of `libm`, because those of
+//! the platform differ in the last bit from one machine to the next, and a replayed score must be the same bits everywhere.
 
 use std::fmt;
+
+/// 2^x.
+pub fn exp2(x: f64) -> f64 {
+    libm::exp2(x)
+}
+
+/// e^x.
+pub fn exp(x: f64) -> f64 {
+    libm::exp(x)
+}
+
+/// The natural logarithm of `x` > 0.
+pub fn ln(x: f64) -> f64 {
+    libm::log(x)
+}
+
+/// The binary logarithm of `x` > 0.
+pub fn log2(x: f64) -> f64 {
+    libm::log2(x)
+}
+
+/// The whole number nearest to `numerator / denominator`, the even one of two equally near.
+///
+/// # Panics
+/// If `denominator` is not above 0.
+pub const fn div_half_even(numerator: i128, denominator: i128) -> i128 {
+    assert!(0 < denominator, "a fraction needs a denominator above 0");
+    let (floor, rest) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
+    let above_half = rest > denominator - rest;
+    let is_half = rest == denominator - rest;
+    if above_half || (is_half && floor % 2 != 0) { floor + 1 } else { floor }
+}
 
 /// A decimal with six places, in millionths.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -65,5 +100,12 @@ mod tests {
             .map(|x| Micros::round(x).to_string())
             .into();
         assert_eq!(written, ["0.0", "0.36549", "-0.000001", "12.0", "0.0", "-1.5"]);
+    }
+
+    #[test]
+    fn a_half_is_divided_to_the_even_side() {
+        let halves = [-5, -3, -1, 1, 3, 5].map(|n| div_half_even(n, 2));
+        assert_eq!(halves, [-2, -2, 0, 0, 2, 2]);
+        assert_eq!([-7, -5, 5, 7].map(|n| div_half_even(n, 3)), [-2, -2, 2, 2]);
     }
 }

@@ -1,6 +1,10 @@
-//! The promise ledger.
+//! One promise: its facts, merged whatever order they come in, and what became of it: a pure function of them.
 
-use super::event::words;
+use super::event::{Attested, Basis, Cause, Party, Verdict, words};
+use super::fact::{Fact, Stamp, Sums, keep_earliest, keep_latest};
+use super::lateness::lateness_share;
+use super::weight::evidence_weight;
+use super::{Class, DAY_MS, EventTime, Evidence, Money, Policy, Sign, Text};
 
 words! {
     /// What became of a promise.
@@ -11,4 +15,415 @@ words! {
         Broken = "broken", /// Taken back in time.
         Withdrawn = "withdrawn", /// The customer's own doing.
         Void = "void" }
+}
+
+words! {
+    /// A promise nobody has to say: opened and kept by other events.
+    Template { /// An order arrives in time.
+        Delivery = "delivery", /// A total failure is mended.
+        Repair = "repair", /// An agreed refund is paid.
+        Refund = "refund", /// A complaint is resolved.
+        Complaint = "complaint", /// A cancellation is completed.
+        Cancellation = "cancellation" }
+}
+
+impl Template {
+    /// The promise's id within the customer: `delivery/` and the order, for instance.
+    pub fn promise_id(self, about: &str) -> Text {
+        format!("{self}/{about}").into()
+    }
+}
+
+/// What was promised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Decides its importance.
+    pub kind: Text,
+    /// When it was due at first.
+    pub due_at: EventTime,
+    /// How long after that still counts, in milliseconds.
+    pub grace_ms: i64,
+    /// What is at stake.
+    pub stake: Option<Money>,
+    /// How strong it is.
+    pub basis: Basis,
+    /// The template it was opened by.
+    pub template: Option<Template>,
+}
+
+/// A move of the due time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renegotiation {
+    /// The due time agreed.
+    pub new_due_at: EventTime,
+    /// Who asked for it.
+    pub by: Party,
+}
+
+/// How a promise was broken, in the firm's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// Who says so.
+    pub attested_by: Attested,
+    /// Whose doing.
+    pub cause: Cause,
+}
+
+/// A fact about one promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PromiseFact {
+    /// It was made.
+    Made(Made),
+    /// It was kept.
+    Kept(Attested),
+    /// It was broken.
+    Broken(Admission),
+    /// Its due time was moved.
+    Renegotiated(Renegotiation),
+    /// It was taken back.
+    Withdrawn,
+    /// The customer judged it.
+    Verdict(Verdict),
+}
+
+/// Renegotiations remembered: the earliest by (time, id).
+const RENEGOTIATIONS: usize = 4;
+/// How long a slot is kept after its last promise event.
+const FORGET_MS: i64 = 30 * DAY_MS;
+/// How soon notice or clean-up must come to earn credit.
+pub(super) const CREDIT_WINDOW_MS: i64 = 7 * DAY_MS;
+
+/// All that is known of one promise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PromiseSlot {
+    /// Names it within the customer.
+    pub id: Text,
+    /// What was promised; a slot may wait for it.
+    pub made: Option<Fact<Made>>,
+    kept: Option<Fact<Attested>>,
+    broken: Option<Fact<Admission>>,
+    withdrawn: Option<Fact<()>>,
+    verdict: Option<Fact<Verdict>>,
+    /// By (time, id), at most [`RENEGOTIATIONS`].
+    renegotiations: Vec<Fact<Renegotiation>>,
+    /// What customer and firm said and did about it.
+    pub aftermath: Aftermath,
+    /// The latest deadline its breach timer fired at.
+    pub fired_at: Option<EventTime>,
+    /// The latest of its promise events.
+    latest_fact: EventTime,
+    /// What it supports now.
+    pub evidence: Vec<Evidence>,
+    /// What was last said of it.
+    pub outcome: PromiseOutcome,
+}
+
+/// What was said and done about a promise or failure: the earliest of each by time, and the money.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Aftermath {
+    /// First notice about it.
+    pub notice: Option<EventTime>,
+    /// First remedy for it.
+    pub remedy: Option<EventTime>,
+    /// First contact or complaint of the customer about it.
+    pub contact: Option<EventTime>,
+    /// All that was paid for it.
+    pub remedied: Sums,
+}
+
+impl Aftermath {
+    /// Takes in a notice.
+    pub fn note_notice(&mut self, time: EventTime) {
+        self.notice = Some(self.notice.map_or(time, |held| held.min(time)));
+    }
+
+    /// Takes in a remedy.
+    pub fn note_remedy(&mut self, time: EventTime, amount: Money) {
+        self.remedy = Some(self.remedy.map_or(time, |held| held.min(time)));
+        self.remedied.add(amount);
+    }
+
+    /// Takes in a contact or complaint.
+    pub fn note_contact(&mut self, time: EventTime) {
+        self.contact = Some(self.contact.map_or(time, |held| held.min(time)));
+    }
+
+    /// The credits for a failure of weight `w` at `t`: telling and mending within a week mitigate, but never equal keeping.
+    ///
+    /// Source: Erhard, Jensen, Zaffron, *Integrity: A Positive Model* (2009), on honouring one's word.
+    pub(super) fn credits(
+        &self,
+        w: f64,
+        t: EventTime,
+        key: &Text,
+        classes: [Class; 2],
+        into: &mut Vec<Evidence>,
+    ) {
+        let by = t.plus(CREDIT_WINDOW_MS);
+        let credit = |class, weight, time| Evidence {
+            class,
+            key: key.clone(),
+            sign: Sign::Positive,
+            weight,
+            time,
+        };
+        if let Some(notice) = self.notice
+            && notice <= by
+            && self.contact.is_none_or(|contact| notice <= contact)
+        {
+            into.push(credit(classes[0], 0.25 * w, t.max(notice)));
+        }
+        if let Some(remedy) = self.remedy
+            && remedy <= by
+        {
+            let was_asked = self.contact.is_some_and(|contact| contact < remedy);
+            into.push(credit(classes[1], if was_asked { 0.25 } else { 0.5 } * w, t.max(remedy)));
+        }
+    }
+}
+
+/// What the facts amount to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What became of it.
+    pub outcome: PromiseOutcome,
+    /// The due time in force.
+    pub due: EventTime,
+    /// Due time and grace: D.
+    pub deadline: EventTime,
+    /// Broken by absence alone.
+    pub presumed: bool,
+    /// What it supports.
+    pub evidence: Vec<Evidence>,
+}
+
+/// How a promise ended, before it is weighed.
+enum Ending {
+    Kept { at: EventTime, eta: f64 },
+    Late { at: EventTime, eta: f64, late_ms: Option<i64> },
+    Broken { at: EventTime, eta: f64, alpha: f64, presumed: bool },
+    Withdrawn { at: EventTime },
+    Void,
+    Open,
+}
+
+impl PromiseSlot {
+    /// A slot without facts.
+    pub fn new(id: Text) -> Self {
+        Self {
+            id,
+            made: None,
+            kept: None,
+            broken: None,
+            withdrawn: None,
+            verdict: None,
+            renegotiations: Vec::new(),
+            aftermath: Aftermath::default(),
+            fired_at: None,
+            latest_fact: EventTime::default(),
+            evidence: Vec::new(),
+            outcome: PromiseOutcome::Open,
+        }
+    }
+
+    /// Takes in a promise event.
+    pub fn merge(&mut self, at: Stamp, fact: PromiseFact) {
+        self.latest_fact = self.latest_fact.max(at.time);
+        match fact {
+            PromiseFact::Made(made) => keep_earliest(&mut self.made, Fact::new(at, made)),
+            PromiseFact::Kept(attested_by) => {
+                keep_earliest(&mut self.kept, Fact::new(at, attested_by))
+            }
+            PromiseFact::Broken(admission) => {
+                keep_earliest(&mut self.broken, Fact::new(at, admission))
+            }
+            PromiseFact::Withdrawn => keep_earliest(&mut self.withdrawn, Fact::new(at, ())),
+            PromiseFact::Verdict(verdict) => keep_latest(&mut self.verdict, Fact::new(at, verdict)),
+            PromiseFact::Renegotiated(move_) => {
+                let place = self.renegotiations.partition_point(|held| held.at < at);
+                self.renegotiations.insert(place, Fact::new(at, move_));
+                self.renegotiations.truncate(RENEGOTIATIONS);
+            }
+        }
+    }
+
+    /// When the slot is forgotten, unless it is open and made.
+    pub fn forgotten_at(&self, judgement: Option<&Judgement>) -> EventTime {
+        let broken_at =
+            judgement.filter(|j| j.outcome == PromiseOutcome::Broken).map(|j| j.deadline);
+        self.latest_fact.max(broken_at.unwrap_or(self.latest_fact)).plus(FORGET_MS)
+    }
+
+    /// w without η: strength · importance · σ(stake); 0 before it is made.
+    pub fn weight(&self, policy: &Policy) -> f64 {
+        self.made.as_ref().map_or(0.0, |made| weight(&made.value, policy, 1.0))
+    }
+
+    /// What the facts amount to; `None` before it is made.
+    pub fn judge(&self, policy: &Policy) -> Option<Judgement> {
+        let made = self.made.as_ref()?;
+        let mut evidence = Vec::new();
+        let due = self.due_in_force(made, policy, &mut evidence);
+        let deadline = due.plus(made.value.grace_ms);
+        let mut judgement =
+            Judgement { outcome: PromiseOutcome::Open, due, deadline, presumed: false, evidence };
+        let ending = self.ending(deadline, policy);
+        self.weigh(made, &ending, policy, &mut judgement);
+        Some(judgement)
+    }
+
+    /// The due time after every renegotiation made in time; each by the firm is evidence.
+    fn due_in_force(
+        &self,
+        made: &Fact<Made>,
+        policy: &Policy,
+        evidence: &mut Vec<Evidence>,
+    ) -> EventTime {
+        let (mut due, mut by_firm) = (made.value.due_at, 0_u32);
+        for moved in &self.renegotiations {
+            if moved.at.time > due.plus(made.value.grace_ms) {
+                continue;
+            }
+            due = moved.value.new_due_at;
+            if moved.value.by == Party::Firm {
+                by_firm += 1;
+                let weight =
+                    (0.25 * f64::from(by_firm)).min(1.0) * weight(&made.value, policy, 1.0);
+                let key = format!("{}/{by_firm}", self.id).into();
+                let (class, time) = (Class::IntReneg, moved.at.time);
+                evidence.push(Evidence { class, key, sign: Sign::Negative, weight, time });
+            }
+        }
+        due
+    }
+
+    /// The first rule of the ledger that holds.
+    fn ending(&self, deadline: EventTime, policy: &Policy) -> Ending {
+        let kept_at = self.kept.as_ref().map(|kept| kept.at.time);
+        if let Some(verdict) = &self.verdict {
+            let said_at = verdict.at.time;
+            return match verdict.value {
+                Verdict::Kept => {
+                    let at = kept_at
+                        .filter(|kept| *kept <= deadline)
+                        .unwrap_or_else(|| said_at.min(deadline));
+                    Ending::Kept { at, eta: 1.0 }
+                }
+                Verdict::Late => match kept_at.filter(|kept| *kept > deadline) {
+                    Some(at) => Ending::Late { at, eta: 1.0, late_ms: Some(at.since(deadline)) },
+                    None => Ending::Late { at: said_at, eta: 1.0, late_ms: None },
+                },
+                Verdict::Broken => {
+                    let broken_at = self.broken.as_ref().map_or(said_at, |broken| broken.at.time);
+                    let at = deadline.min(said_at).min(broken_at);
+                    Ending::Broken { at, eta: 1.0, alpha: 1.0, presumed: false }
+                }
+            };
+        }
+        if self.broken.as_ref().is_some_and(|broken| broken.value.cause == Cause::Customer) {
+            return Ending::Void;
+        }
+        if let Some(kept) = &self.kept {
+            let (at, eta) = (kept.at.time, policy.eta(kept.value));
+            return if at <= deadline {
+                Ending::Kept { at, eta }
+            } else {
+                Ending::Late { at, eta, late_ms: Some(at.since(deadline)) }
+            };
+        }
+        if let Some(withdrawn) =
+            self.withdrawn.as_ref().filter(|withdrawn| withdrawn.at.time <= deadline)
+        {
+            return Ending::Withdrawn { at: withdrawn.at.time };
+        }
+        if let Some(broken) = &self.broken {
+            let (eta, alpha) =
+                (policy.eta(broken.value.attested_by), policy.alpha(broken.value.cause));
+            return Ending::Broken {
+                at: deadline.min(broken.at.time),
+                eta,
+                alpha,
+                presumed: false,
+            };
+        }
+        if self.fired_at.is_some_and(|fired| fired >= deadline) {
+            return Ending::Broken {
+                at: deadline,
+                eta: policy.presumed,
+                alpha: 1.0,
+                presumed: true,
+            };
+        }
+        Ending::Open
+    }
+
+    /// Turns an ending into outcome and evidence.
+    fn weigh(
+        &self,
+        made: &Fact<Made>,
+        ending: &Ending,
+        policy: &Policy,
+        judgement: &mut Judgement,
+    ) {
+        let weight = |modifiers| weight(&made.value, policy, modifiers);
+        let mut support = |class, sign, weight: f64, time| {
+            if weight > 0.0 {
+                judgement.evidence.push(Evidence {
+                    class,
+                    key: self.id.clone(),
+                    sign,
+                    weight,
+                    time,
+                });
+            }
+        };
+        judgement.outcome = match *ending {
+            Ending::Open => PromiseOutcome::Open,
+            Ending::Void => PromiseOutcome::Void,
+            Ending::Kept { at, eta } => {
+                support(Class::IntKept, Sign::Positive, weight(eta), at);
+                PromiseOutcome::Kept
+            }
+            Ending::Late { at, eta, late_ms } => {
+                let was_told =
+                    self.aftermath.notice.is_some_and(|notice| notice <= judgement.deadline);
+                let horizon_ms = judgement.due.since(made.at.time);
+                let q =
+                    late_ms.map_or(0.5, |late_ms| lateness_share(horizon_ms, late_ms, was_told));
+                let w = weight(eta);
+                support(Class::IntLate, Sign::Positive, w * q, at);
+                support(Class::IntLate, Sign::Negative, w * (1.0 - q), at);
+                PromiseOutcome::Late
+            }
+            Ending::Withdrawn { at } => {
+                let stake = made.value.stake;
+                let remedied = self.aftermath.remedied.of(stake.map(|stake| stake.currency));
+                let is_mended = remedied > 0 && stake.is_none_or(|stake| remedied >= stake.minor);
+                let w = weight(1.0);
+                if is_mended {
+                    support(Class::IntWithdrawn, Sign::Positive, 0.25 * w, at);
+                }
+                support(Class::IntWithdrawn, Sign::Negative, 0.5 * w, at);
+                PromiseOutcome::Withdrawn
+            }
+            Ending::Broken { at, eta, alpha, presumed } => {
+                let w = weight(eta * alpha);
+                support(Class::IntBroken, Sign::Negative, w, at);
+                if made.value.template == Some(Template::Complaint) {
+                    support(Class::CarOverdue, Sign::Negative, 1.0, at);
+                }
+                if w > 0.0 {
+                    let classes = [Class::IntCreditNotice, Class::IntCreditRemedy];
+                    self.aftermath.credits(w, at, &self.id, classes, &mut judgement.evidence);
+                }
+                judgement.presumed = presumed;
+                PromiseOutcome::Broken
+            }
+        };
+    }
+}
+
+fn weight(made: &Made, policy: &Policy, modifiers: f64) -> f64 {
+    let base = policy.strength(made.basis) * policy.importance(&made.kind);
+    evidence_weight(base, made.stake, policy, modifiers)
 }

@@ -1,5 +1,25 @@
 //! Bytes to model and back: the only module that names a prost type. It performs no I/O and decides nothing about trust.
 
+mod contract;
+mod decode;
+mod encode;
+mod envelope;
+mod event;
+mod field;
+mod framing;
+mod json;
+mod lines;
+mod output_proto;
+mod partition;
+mod proto;
 mod record;
+mod say;
+mod shaped;
+mod writer;
 
+pub use decode::decode;
+pub use encode::{Origin, encode};
+pub use event::{encode_event_json, encode_event_proto};
+pub use lines::{FileKind, customer_json, file_line, state_line};
+pub use partition::partition_of;
 pub use record::{Encoding, Expect, Header, OutRecord, RecordRef};

@@ -16,6 +16,26 @@ pub struct RecordRef<'a> {
     pub timestamp_ms: Option<i64>,
 }
 
+impl<'a> RecordRef<'a> {
+    /// The value of the header `name`; of several, the last, as Kafka's own clients read them.
+    pub(super) fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers.iter().rev().find(|(other, _)| *other == name).and_then(|(_, value)| *value)
+    }
+
+    /// The media type of the value; empty if not said.
+    pub(super) fn content_type(&self) -> &'a str {
+        self.header("content-type")
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .unwrap_or_default()
+    }
+
+    /// True if the headers hold a CloudEvent's envelope. Source: CloudEvents Kafka protocol binding 1.0.2, section 3.
+    pub(super) fn is_binary_mode(&self) -> bool {
+        let is_structured = self.content_type().starts_with("application/cloudevents");
+        !is_structured && self.headers.iter().any(|(name, _)| name.starts_with("ce_"))
+    }
+}
+
 /// Which rules apply to a record besides its own: whence it comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {

@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+use crate::model::Text;
+use crate::model::digest::hex_32;
+
 /// A way to squeeze a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[expect(missing_docs, reason = "each is described by its name, in `name()`")]
@@ -93,4 +96,16 @@ impl SqueezeType {
     pub const fn culpability(self) -> f64 {
         self.facts().2
     }
+}
+
+/// Names a squeeze of `customer`: 32 hex digits over the type, the customer, the subscription (`-` if the squeeze is of none) and
+/// the `subject`, what within these. Alerts that carry the same key are about the same squeeze.
+pub fn dedup_key(
+    squeeze: SqueezeType,
+    customer: &str,
+    subscription: Option<&str>,
+    subject: &str,
+) -> Text {
+    let (code, subscription) = (squeeze.code(), subscription.unwrap_or("-"));
+    hex_32(&format!("{code}\n{customer}\n{subscription}\n{subject}")).into()
 }

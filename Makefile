@@ -1,0 +1,43 @@
+# What a user types. Every target works from a clean clone, with nothing typed before it.
+
+CARGO ?= cargo
+KAFKA := deploy/kafka/kafka.sh
+
+.PHONY: help demo test test-core test-all test-broker lint docs
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: ## A telecom in virtual time, scored as it happens: no broker, no configuration; Ctrl-C ends it
+	$(CARGO) run --release -- demo
+
+test: test-core test-all test-broker ## Everything: the core alone, all tests, then those against a real Apache Kafka
+
+test-core: ## The core, without the service: no librdkafka, no tokio, no HTTP
+	$(CARGO) test --no-default-features
+
+test-all: ## Every test that needs no broker
+	$(CARGO) test
+
+# The binary is built first, so that the broker is not kept waiting; it is what the tests run as a process.
+BROKER_TESTS := $(CARGO) test --test broker -- --ignored --test-threads=1
+
+test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one started from its Maven artifacts
+	@if [ -n "$$KAFKA_BOOTSTRAP" ]; then \
+	  $(BROKER_TESTS); \
+	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
+	  $(CARGO) test --test broker --no-run && $(KAFKA) with $(BROKER_TESTS); \
+	else \
+	  echo; \
+	  echo "*** THE REAL-BROKER TESTS DID NOT RUN: no JDK and Maven here, and KAFKA_BOOTSTRAP is not set. ***"; \
+	  echo "*** What was tested says nothing about exactly-once. Install a JDK (17 or later) and Maven.   ***"; \
+	  [ -z "$$GOODFAITH_REQUIRE_BROKER" ]; \
+	fi
+
+lint: ## Formatting and lints, warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --no-default-features --all-targets -- -D warnings
+
+docs: ## The documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps

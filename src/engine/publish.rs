@@ -1,0 +1,209 @@
+//! One step over a customer, and what of its outcome is published: what changed enough to be worth saying.
+
+use super::output::Stream;
+use super::store::Entry;
+use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
+use crate::model::step::Step;
+use crate::model::{
+    Band, Dimension, Evidence, EvidenceId, LoyaltyReading, Micros, Sign, TrustPoint, explain,
+};
+
+/// A score, or loyalty, that moved this far is published.
+const CHANGE: i64 = 10_000;
+/// Evidence, and probability of a bad dimension, that say trust is depleted.
+const DEPLETED_MASS: Micros = Micros::new(5_000_000);
+const DEPLETED_PROBABILITY: Micros = Micros::new(900_000);
+const DEPLETED_BELOW: f64 = 0.35;
+/// Words of the customer, and distance to the score, that make a gap.
+const GAP_MASS: Micros = Micros::new(3_000_000);
+const GAP: i64 = 200_000;
+
+/// What was last published of a customer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Publication {
+    /// T at the end of the last step, unrounded; `None` before any evidence.
+    score_at_last_step: Option<f64>,
+    /// T and band.
+    pub(super) last: Option<(Micros, Band)>,
+    /// Depletion was said in this stay in the band.
+    is_depletion_said: bool,
+    /// The gap the customer is in: over, under, none.
+    gap: Option<bool>,
+    /// Outputs so far, by [`Stream`].
+    sequences: [u64; 4],
+}
+
+impl Publication {
+    /// Counts one more output of the stream `body` belongs to.
+    fn next_sequence(&mut self, body: &OutputBody) -> u64 {
+        let sequence = &mut self.sequences[Stream::of(body) as usize];
+        *sequence += 1;
+        *sequence
+    }
+}
+
+/// Runs `effect` as one step of `entry`, and appends what is to be published, in order, each with its sequence number. `audit`:
+/// evidence too.
+pub(super) fn step(
+    entry: &mut Entry,
+    mut step: Step<'_>,
+    audit: bool,
+    effect: impl FnOnce(&mut Entry, &mut Step<'_>),
+    outputs: &mut Vec<(u64, OutputBody)>,
+) -> StepCount {
+    let mut bodies = Vec::new();
+    let bodies = &mut bodies;
+    let (policy, as_of) = (step.policy, step.as_of);
+    let before = entry.customer.trust.at(as_of, policy);
+    effect(entry, &mut step);
+    let after = entry.customer.trust.at(as_of, policy);
+    if audit {
+        note_evidence(&mut step, bodies);
+    }
+    bodies.append(&mut step.said);
+    if entry.customer.trust.has_ever_recorded() {
+        publish_score(entry, &step, &before, &after, bodies);
+        publish_depletion(entry, &step, &after, bodies);
+    }
+    publish_gap(entry, &step, &after, bodies);
+    publish_loyalty(entry, &step, bodies);
+    outputs.extend(bodies.drain(..).map(|body| (entry.publication.next_sequence(&body), body)));
+    StepCount { is_duplicate: step.is_duplicate }
+}
+
+/// What a step adds to the engine's counts.
+pub(super) struct StepCount {
+    pub(super) is_duplicate: bool,
+}
+
+fn note_evidence(step: &mut Step<'_>, bodies: &mut Vec<OutputBody>) {
+    let note = |evidence: &Evidence| {
+        Box::new(EvidenceNote {
+            id: EvidenceId::new(evidence.class, &evidence.key),
+            class: evidence.class,
+            key: evidence.key.clone(),
+            sign: evidence.sign,
+            weight: Micros::round(evidence.weight),
+            time: evidence.time,
+        })
+    };
+    for list in [&mut step.retracted, &mut step.recorded] {
+        list.sort_by(|a, b| order(a).cmp(&order(b)));
+    }
+    bodies.extend(
+        step.retracted.iter().map(|evidence| OutputBody::EvidenceRetracted(note(evidence))),
+    );
+    bodies
+        .extend(step.recorded.iter().map(|evidence| OutputBody::EvidenceRecorded(note(evidence))));
+}
+
+fn order(evidence: &Evidence) -> (&str, &str, Sign) {
+    (evidence.class.as_str(), &evidence.key, evidence.sign)
+}
+
+fn publish_score(
+    entry: &mut Entry,
+    step: &Step<'_>,
+    before: &TrustPoint,
+    after: &TrustPoint,
+    bodies: &mut Vec<OutputBody>,
+) {
+    let publication = &mut entry.publication;
+    let base = step.policy.base_rate;
+    let at_last_step = publication.score_at_last_step.replace(after.score).unwrap_or(base);
+    let score = Micros::round(after.score);
+    let (previous, previous_band) =
+        (publication.last.map(|(score, _)| score), publication.last.map(|(_, band)| band));
+    let band = Band::next(previous_band, score, Micros::round(after.evidence_mass()));
+    let moved = previous.map(|previous| (score.millionths() - previous.millionths()).abs());
+    if moved.is_some_and(|moved| moved < CHANGE) && previous_band == Some(band) {
+        return;
+    }
+    publication.last = Some((score, band));
+    let from = previous.unwrap_or_else(|| Micros::round(base));
+    let parts = entry.customer.trust.parts(after, step.policy);
+    bodies.push(OutputBody::ScoreChanged(Box::new(ScoreChanged {
+        reading: after.reading(&parts, step.policy),
+        previous,
+        band,
+        previous_band,
+        change: explain::change(from, at_last_step, before, after, step.policy),
+        policy: step.policy.version.clone(),
+    })));
+}
+
+fn publish_depletion(
+    entry: &mut Entry,
+    step: &Step<'_>,
+    after: &TrustPoint,
+    bodies: &mut Vec<OutputBody>,
+) {
+    let publication = &mut entry.publication;
+    if publication.last.is_none_or(|(_, band)| band != Band::Depleted) {
+        publication.is_depletion_said = false;
+        return;
+    }
+    if publication.is_depletion_said || Micros::round(after.evidence_mass()) < DEPLETED_MASS {
+        return;
+    }
+    let probability_below: Vec<(Dimension, Micros)> = Dimension::ALL
+        .iter()
+        .map(|dimension| {
+            (
+                *dimension,
+                Micros::round(after.probability_below(*dimension, DEPLETED_BELOW, step.policy)),
+            )
+        })
+        .filter(|(_, probability)| *probability >= DEPLETED_PROBABILITY)
+        .collect();
+    if !probability_below.is_empty() {
+        publication.is_depletion_said = true;
+        bodies.push(OutputBody::TrustDepleted {
+            score: Micros::round(after.score),
+            probability_below,
+        });
+    }
+}
+
+fn publish_gap(
+    entry: &mut Entry,
+    step: &Step<'_>,
+    after: &TrustPoint,
+    bodies: &mut Vec<OutputBody>,
+) {
+    use crate::model::customer::PERCEPTION_HALF_LIFE_MS as HALF_LIFE_MS;
+    let pair = &entry.customer.perceived;
+    let was_in = entry.publication.gap;
+    if was_in.is_none() && Micros::round(pair.mass(step.as_of, HALF_LIFE_MS)) < GAP_MASS {
+        return;
+    }
+    let has_mass = Micros::round(pair.mass(step.as_of, HALF_LIFE_MS)) >= GAP_MASS;
+    let perceived = Micros::round(pair.expected(step.as_of, HALF_LIFE_MS));
+    let score = Micros::round(after.score);
+    let overhang = perceived.millionths() - score.millionths();
+    let is_in = (has_mass && overhang.abs() >= GAP).then_some(overhang > 0);
+    entry.publication.gap = is_in;
+    if let Some(is_over) = is_in.filter(|_| is_in != was_in) {
+        bodies.push(OutputBody::PerceptionGap {
+            is_over,
+            perceived,
+            score,
+            overhang: Micros::new(overhang),
+        });
+    }
+}
+
+fn publish_loyalty(entry: &mut Entry, step: &Step<'_>, bodies: &mut Vec<OutputBody>) {
+    let loyalty = &mut entry.customer.loyalty;
+    if !loyalty.is_observed {
+        return;
+    }
+    let [l, consider, rely, forgive] = loyalty.read(step.as_of).map(Micros::round);
+    let previous = loyalty.published;
+    if previous.is_some_and(|previous| (l.millionths() - previous.millionths()).abs() < CHANGE) {
+        return;
+    }
+    loyalty.published = Some(l);
+    let loyalty = LoyaltyReading { loyalty: l, consider, rely, forgive };
+    bodies.push(OutputBody::LoyaltyChanged { previous, loyalty });
+}

@@ -1,0 +1,378 @@
+//! All that is remembered of one customer, and the ways evidence enters it. The rules that decide what an event means are in
+//! `rules`; nothing here publishes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::account::Accounts;
+use super::event::{Attested, ConsentScope};
+use super::fact::Fact;
+use super::failure::FailureSlot;
+use super::loyalty::Loyalty;
+use super::opinion::BetaPair;
+use super::promise::PromiseSlot;
+use super::ring::Ring;
+use super::squeeze::SqueezeSlot;
+use super::step::Step;
+use super::subscription::Subscription;
+use super::timer::Timers;
+use super::{Class, DAY_MS, EventTime, Evidence, EvidenceId, Money, Sign, Text, TrustState};
+
+/// Half-life of perceived trust and of the proactive ratio.
+pub const PERCEPTION_HALF_LIFE_MS: i64 = 180 * DAY_MS;
+/// How long a vulnerability marker stays active.
+const VULNERABLE_DAYS: i64 = 365;
+/// Subscriptions, quotes, credits, resolved contacts, fees and guarantees remembered, each.
+pub const FEW: usize = 4;
+
+/// All that is remembered of one customer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Customer {
+    /// Who.
+    pub id: Arc<str>,
+    /// The largest accepted event time.
+    pub clock: EventTime,
+    /// The later of clock and latest fired timer.
+    pub as_of: EventTime,
+    /// The first accepted event's time.
+    pub first_seen: EventTime,
+    /// Hashes of source and id of the last accepted records.
+    pub records: Ring<u64>,
+    /// Hashes of the last natural keys.
+    pub natural_keys: Ring<u64>,
+    /// What is waited for.
+    pub timers: Timers,
+    /// Earned trust: firm conduct only.
+    pub trust: TrustState,
+    /// Direct evidence that can be taken back.
+    pub evidence: Ring<HeldEvidence>,
+    /// The promise ledger, at most 16.
+    pub promises: Vec<PromiseSlot>,
+    /// At most 8.
+    pub failures: Vec<FailureSlot>,
+    /// At most 12.
+    pub squeezes: Vec<SqueezeSlot>,
+    /// At most 4.
+    pub subscriptions: Vec<Subscription>,
+    /// At most 4, oldest first.
+    pub quotes: VecDeque<Quote>,
+    /// At most 4, oldest first.
+    pub credits: VecDeque<Credit>,
+    /// Resolved contacts: at most 4, oldest first.
+    pub contacts: VecDeque<ResolvedContact>,
+    /// Penalty fees: the last 4 to arrive.
+    pub fees: VecDeque<Fee>,
+    /// Open price guarantees, at most 4.
+    pub guarantees: Vec<Guarantee>,
+    /// What the customer says of the firm in general.
+    pub perceived: BetaPair,
+    /// Failures told or mended before the customer had to ask.
+    pub proactive: BetaPair,
+    /// Voluntary behaviour only; restricted.
+    pub loyalty: Loyalty,
+    /// Money by currency.
+    pub accounts: Accounts,
+    /// The last word on a vulnerability marker: set or cleared.
+    pub vulnerability: Option<Fact<bool>>,
+    /// The last word on marketing.
+    pub marketing_consent: Option<Fact<bool>>,
+    /// When the account was closed.
+    pub closed_at: Option<EventTime>,
+    /// What overflowed.
+    pub overflows: Overflows,
+}
+
+/// How often a bound was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Overflows {
+    /// Promises that left an overfull ledger.
+    pub ledger: u64,
+    /// Squeezes that left.
+    pub squeeze: u64,
+    /// Subscriptions that left.
+    pub subscription: u64,
+    /// Trials not opened.
+    pub trial: u64,
+    /// Guarantees not opened.
+    pub guarantee: u64,
+}
+
+/// Direct evidence in the ring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldEvidence {
+    /// Names it.
+    pub id: EvidenceId,
+    /// What it says.
+    pub evidence: Evidence,
+    /// Taken back: its id stays, so it cannot return.
+    pub is_retracted: bool,
+}
+
+/// A quote and what was charged on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// Names it.
+    pub id: Text,
+    /// When it was given.
+    pub given_at: EventTime,
+    /// All that was mandatory.
+    pub total: Money,
+    /// Charged so far, extras apart, minor units.
+    pub charged: i64,
+    /// Excess already evaluated, minor units.
+    pub evaluated: i64,
+}
+
+/// Money the firm holds for a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credit {
+    /// Names it.
+    pub id: Text,
+    /// When it was granted.
+    pub granted_at: EventTime,
+    /// What is left.
+    pub balance: Money,
+    /// The customer paid for it.
+    pub is_paid_for: bool,
+    /// The last notice that it will expire.
+    pub noticed_at: Option<EventTime>,
+}
+
+/// A contact that was closed as resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedContact {
+    /// The issue, or the contact itself if it named none.
+    pub issue: Text,
+    /// Whether `issue` is an issue.
+    pub has_issue: bool,
+    /// The contact.
+    pub contact_id: Text,
+    /// When it was closed.
+    pub closed_at: EventTime,
+    /// Who said so.
+    pub attested_by: Attested,
+}
+
+/// A penalty fee.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fee {
+    /// Names it.
+    pub id: Text,
+    /// What it was charged for.
+    pub cause_id: Option<Text>,
+    /// When.
+    pub charged_at: EventTime,
+    /// How much.
+    pub amount: Money,
+    /// It was waived.
+    pub is_waived: bool,
+    /// The squeeze slot it was judged in.
+    pub squeeze_key: Option<Text>,
+}
+
+/// A price guarantee on an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guarantee {
+    /// The order.
+    pub order_id: Text,
+    /// The article.
+    pub sku: Text,
+    /// What was paid.
+    pub paid: Money,
+    /// When it was ordered.
+    pub placed_at: EventTime,
+    /// Until when a lower price counts.
+    pub until: EventTime,
+    /// Paid back so far, minor units.
+    pub remedied: i64,
+}
+
+/// The hash a record or natural key is remembered by: XXH3-64, seed 0, over the parts, a line feed between them.
+pub fn ring_hash(parts: [&str; 2]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(parts[0].as_bytes());
+    hash.update(b"\n");
+    hash.update(parts[1].as_bytes());
+    hash.digest()
+}
+
+impl Customer {
+    /// A customer first heard of at `time`.
+    pub fn new(id: Arc<str>, time: EventTime) -> Self {
+        Self {
+            id,
+            clock: time,
+            as_of: time,
+            first_seen: time,
+            records: Ring::default(),
+            natural_keys: Ring::default(),
+            timers: Timers::default(),
+            trust: TrustState::default(),
+            evidence: Ring::default(),
+            promises: Vec::new(),
+            failures: Vec::new(),
+            squeezes: Vec::new(),
+            subscriptions: Vec::new(),
+            quotes: VecDeque::new(),
+            credits: VecDeque::new(),
+            contacts: VecDeque::new(),
+            fees: VecDeque::new(),
+            guarantees: Vec::new(),
+            perceived: BetaPair::default(),
+            proactive: BetaPair::default(),
+            loyalty: Loyalty::default(),
+            accounts: Accounts::default(),
+            vulnerability: None,
+            marketing_consent: None,
+            closed_at: None,
+            overflows: Overflows::default(),
+        }
+    }
+
+    /// Is this the first event with the natural key? If not, the step is marked a duplicate.
+    pub fn is_first(&mut self, step: &mut Step<'_>, kind: &str, key: &str) -> bool {
+        let is_first = self.natural_keys.insert(ring_hash([kind, key]));
+        step.is_duplicate |= !is_first;
+        is_first
+    }
+
+    /// Records direct evidence, unless its weight is 0 or the ring holds its id. Whether it was recorded.
+    pub fn observe(
+        &mut self,
+        step: &mut Step<'_>,
+        class: Class,
+        key: &str,
+        sign: Sign,
+        weight: f64,
+        time: EventTime,
+    ) -> bool {
+        let id = EvidenceId::new(class, key);
+        if weight <= 0.0 || self.evidence.iter().any(|held| held.id == id) {
+            return false;
+        }
+        let evidence = Evidence { class, key: key.into(), sign, weight, time };
+        self.trust.record(&evidence, step.policy);
+        step.recorded.push(evidence.clone());
+        self.evidence.push(HeldEvidence { id, evidence, is_retracted: false });
+        true
+    }
+
+    /// Records direct evidence for the firm at the step's time.
+    pub fn credit(&mut self, step: &mut Step<'_>, class: Class, key: &str, weight: f64) -> bool {
+        self.observe(step, class, key, Sign::Positive, weight, step.time)
+    }
+
+    /// Records direct evidence against the firm at the step's time.
+    pub fn blame(&mut self, step: &mut Step<'_>, class: Class, key: &str, weight: f64) -> bool {
+        self.observe(step, class, key, Sign::Negative, weight, step.time)
+    }
+
+    /// Does the ring hold this evidence, not taken back?
+    pub fn holds_evidence(&self, id: EvidenceId) -> bool {
+        self.evidence.iter().any(|held| held.id == id && !held.is_retracted)
+    }
+
+    /// Has a duty been judged, one way or the other?
+    pub fn has_judged(&self, key: &str) -> bool {
+        let ids =
+            [Class::TraNoticeOk, Class::TraNoticeMissed].map(|class| EvidenceId::new(class, key));
+        self.evidence.iter().any(|held| ids.contains(&held.id))
+    }
+
+    /// Takes direct evidence in the ring back exactly; its id stays. Whether it was there.
+    pub fn retract(&mut self, step: &mut Step<'_>, id: EvidenceId) -> bool {
+        let Some(held) = self.evidence.iter_mut().find(|held| held.id == id && !held.is_retracted)
+        else {
+            return false;
+        };
+        held.is_retracted = true;
+        self.trust.retract(&held.evidence, step.policy);
+        step.retracted.push(held.evidence.clone());
+        true
+    }
+
+    /// Replaces what a slot supported by what it supports now: what is the same stays.
+    pub fn replace_evidence(
+        &mut self,
+        step: &mut Step<'_>,
+        before: &[Evidence],
+        after: &[Evidence],
+    ) {
+        for evidence in before.iter().filter(|evidence| !after.contains(evidence)) {
+            self.trust.retract(evidence, step.policy);
+            step.retracted.push(evidence.clone());
+        }
+        for evidence in after.iter().filter(|evidence| !before.contains(evidence)) {
+            self.trust.record(evidence, step.policy);
+            step.recorded.push(evidence.clone());
+        }
+    }
+
+    /// The subscription `id`.
+    pub fn subscription(&self, id: &str) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|held| *held.id == *id)
+    }
+
+    /// The subscription `id`, noted as mentioned at the step's time.
+    pub fn mention_subscription(&mut self, step: &Step<'_>, id: &str) -> Option<&mut Subscription> {
+        let held = self.subscriptions.iter_mut().find(|held| *held.id == *id)?;
+        held.latest_event = held.latest_event.max(step.time);
+        Some(held)
+    }
+
+    /// Is a vulnerability marker active at `time`?
+    pub fn is_vulnerable(&self, time: EventTime) -> bool {
+        self.vulnerability.as_ref().is_some_and(|marker| {
+            marker.value
+                && marker.at.time <= time
+                && time < marker.at.time.plus_days(VULNERABLE_DAYS)
+        })
+    }
+
+    /// Takes in a word on consent; only marketing is remembered.
+    pub fn note_consent(&mut self, step: &Step<'_>, scope: ConsentScope, granted: bool) {
+        if scope == ConsentScope::Marketing {
+            super::fact::keep_latest(&mut self.marketing_consent, Fact::new(step.stamp(), granted));
+        }
+    }
+
+    /// Bytes held beyond the record itself, roughly: what its lists have allocated.
+    pub fn heap_bytes(&self) -> usize {
+        let evidence = |list: &Vec<Evidence>| list.capacity() * size_of::<Evidence>();
+        let promises = self.promises.iter().map(|slot| evidence(&slot.evidence)).sum::<usize>();
+        let failures = self.failures.iter().map(|slot| evidence(&slot.evidence)).sum::<usize>();
+        let references = |slot: &SqueezeSlot| slot.references.capacity() * size_of::<Text>();
+        self.records.allocated_bytes()
+            + self.natural_keys.allocated_bytes()
+            + self.evidence.allocated_bytes()
+            + self.timers.allocated_bytes()
+            + self.trust.heap_bytes()
+            + promises
+            + failures
+            + self.promises.capacity() * size_of::<PromiseSlot>()
+            + self.failures.capacity() * size_of::<FailureSlot>()
+            + self.squeezes.iter().map(references).sum::<usize>()
+            + self.squeezes.capacity() * size_of::<SqueezeSlot>()
+            + self.subscriptions.iter().map(Subscription::allocated_bytes).sum::<usize>()
+            + self.subscriptions.capacity() * size_of::<Subscription>()
+    }
+
+    /// The customer could leave without a fee and nobody stands in the way.
+    pub fn is_free(&self, time: EventTime) -> bool {
+        use super::squeeze::SqueezeType;
+        !self.subscriptions.iter().any(|held| held.is_locked_in(time))
+            && !self.squeezes.iter().any(|slot| slot.kind == SqueezeType::S05 && slot.is_open())
+    }
+}
+
+/// Takes `entry` in; if there are more than [`FEW`], the oldest by `age` goes.
+pub fn keep_few<T>(entries: &mut VecDeque<T>, entry: T, age: impl Fn(&T) -> EventTime) {
+    entries.push_back(entry);
+    if entries.len() > FEW {
+        let oldest =
+            entries.iter().enumerate().min_by_key(|(_, held)| age(held)).map(|(index, _)| index);
+        oldest.map(|index| entries.remove(index));
+    }
+}

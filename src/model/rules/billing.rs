@@ -1,0 +1,374 @@
+//! Bills, charges, fees and credits: what was asked for, and whether it should have been.
+
+use crate::model::customer::{Credit, Customer, Fee, Quote, keep_few};
+use crate::model::event::{Body, FeeKind, Invoice};
+use crate::model::output::OutputBody;
+use crate::model::squeeze::{
+    Answer, Bill, Question, RECURRING, SqueezeSlot, SqueezeType, dedup_key, s04, s08, s09, s11,
+    s13, s14, s15, s16, s17, s20,
+};
+use crate::model::step::Step;
+use crate::model::timer::TimerKind;
+use crate::model::weight::evidence_weight;
+use crate::model::{Class, EventTime, Money, Text};
+
+/// Days between the findings that a known saving is still unsaid, and within which a bill must exist.
+const WITHHELD_DAYS: i64 = 90;
+
+impl Customer {
+    pub(super) fn apply_billing(&mut self, step: &mut Step<'_>, body: &Body) {
+        match body {
+            Body::InvoiceIssued(invoice) => {
+                if self.is_first(step, "invoice", &invoice.invoice_id) {
+                    self.accounts.bill(invoice.total);
+                    self.judge_invoice(step, invoice);
+                }
+            }
+            Body::ChargePosted {
+                charge_id,
+                amount,
+                subscription_id,
+                service_start,
+                quote_id,
+                optional,
+            } => {
+                if self.is_first(step, "charge", charge_id) {
+                    self.accounts.bill(*amount);
+                    let service_start = service_start.unwrap_or(step.time);
+                    self.judge_charge(
+                        step,
+                        charge_id,
+                        *amount,
+                        subscription_id.as_ref(),
+                        service_start,
+                    );
+                    if let Some(quote_id) = quote_id.as_ref().filter(|_| !optional) {
+                        self.judge_quote(
+                            step,
+                            quote_id,
+                            charge_id,
+                            *amount,
+                            subscription_id.as_ref(),
+                        );
+                    }
+                }
+            }
+            Body::FeeCharged { fee_id, kind, amount, cause_id, subscription_id } => {
+                if self.is_first(step, "fee", fee_id) {
+                    self.accounts.bill(*amount);
+                    if *kind == FeeKind::Penalty {
+                        self.judge_penalty(
+                            step,
+                            fee_id,
+                            *amount,
+                            cause_id.as_ref(),
+                            subscription_id.as_ref(),
+                        );
+                    }
+                }
+            }
+            Body::FeeWaived { fee_id } => {
+                if self.is_first(step, "waiver", fee_id) {
+                    self.waive_fee(step, fee_id);
+                }
+            }
+            Body::BillingErrorConfirmed { error_id, amount, attested_by, cause } => {
+                let modifiers = step.policy.eta(*attested_by) * step.policy.alpha(*cause);
+                let weight = evidence_weight(1.0, *amount, step.policy, modifiers);
+                self.blame(step, Class::ComBillError, error_id, weight);
+            }
+            Body::QuoteGiven { quote_id, total } => self.note_quote(step, quote_id, *total),
+            Body::CreditGranted { credit_id, amount, paid_for } => {
+                self.note_credit(step, credit_id, *amount, *paid_for);
+            }
+            Body::CreditUsed { credit_id, amount } => self.reduce_credit(credit_id, *amount),
+            Body::CreditExpired { credit_id } => {
+                if let Some(index) = self.credits.iter().position(|credit| credit.id == *credit_id)
+                {
+                    let finding = s08::judge_expiry(step, &self.credits[index]);
+                    self.credits.remove(index);
+                    if let Some(finding) = finding {
+                        self.hold(step, finding);
+                    }
+                }
+            }
+            _ => unreachable!("dispatched by type"),
+        }
+    }
+
+    /// Judges a bill in the model's order: back billing, bill shock, the recurring amount, harm, advice, and whether all was fair.
+    fn judge_invoice(&mut self, step: &mut Step<'_>, invoice: &Invoice) {
+        let Some(billed) = &invoice.subscription else { return };
+        let id = &billed.subscription_id;
+        let Some(subscription) = self.mention_subscription(step, id) else { return };
+        let Some(bill) = Bill::new(step, subscription, invoice) else { return };
+        subscription.last_bill = Some((step.time, bill.monthly));
+        let one_offs =
+            [s15::judge(step, subscription, &bill), s14::judge(step, subscription, &bill)];
+        subscription.totals.add(invoice.total.minor, step.time);
+        let mut has_held = false;
+        for finding in one_offs.into_iter().flatten() {
+            has_held = true;
+            self.hold(step, finding);
+        }
+        has_held |= self.judge_recurring(step, id, &bill);
+        if let Some(subscription) = self.subscriptions.iter_mut().find(|held| held.id == *id) {
+            subscription.is_trial_judged |= s17::is_first_paid(subscription, &bill);
+        }
+        has_held |= self.judge_harm(step, id, &bill);
+        self.advise(step, id, &bill);
+        let is_squeezed = self.squeezes.iter().any(|slot| {
+            slot.is_open()
+                && slot.kind != SqueezeType::S11
+                && slot.subscription.as_deref() == Some(&**id)
+        });
+        if !has_held && !is_squeezed && bill.is_plan_known {
+            let weight = (0.25 * bill.months()).min(8.0);
+            self.credit(step, Class::FaiFairBill, &invoice.invoice_id, weight);
+        }
+    }
+
+    /// Asks the rules for the recurring amount in turn; the first that holds takes it. Whether one did.
+    fn judge_recurring(&mut self, step: &mut Step<'_>, id: &str, bill: &Bill<'_>) -> bool {
+        for (kind, judge) in RECURRING {
+            let Some(subscription) = self.subscription(id) else { return false };
+            let question = Question { step, subscription, bill, slots: &self.squeezes };
+            let answer = judge(question);
+            let stopped = self.stopped_by(question, kind, &answer);
+            let is_taken = !matches!(answer, Answer::Quiet);
+            let has_held = matches!(answer, Answer::Holds(_));
+            if let Answer::Holds(finding) = answer {
+                if kind == SqueezeType::S04 {
+                    let amount = Money::new(bill.recurring, bill.currency);
+                    self.blame_charge(step, &bill.invoice.invoice_id, amount);
+                }
+                self.hold(step, *finding);
+            }
+            self.stop_squeezes(step, kind, id, |slot| stopped.contains(&slot.key));
+            if is_taken {
+                return has_held;
+            }
+        }
+        false
+    }
+
+    /// The slots of `kind` on the subscription for which the rule, as answered, no longer holds.
+    fn stopped_by(&self, question: Question<'_>, kind: SqueezeType, answer: &Answer) -> Vec<Text> {
+        if matches!(kind, SqueezeType::S04 | SqueezeType::S17) {
+            return Vec::new();
+        }
+        let id = &question.subscription.id;
+        let found = match answer {
+            Answer::Holds(finding) => {
+                Some(dedup_key(kind, &self.id, finding.subscription.as_deref(), &finding.subject))
+            }
+            Answer::Quiet | Answer::Ends => None,
+        };
+        let holds = |slot: &SqueezeSlot| match kind {
+            SqueezeType::S16 => s16::holds_for(slot, question),
+            SqueezeType::S20 => s20::holds_for(slot, question),
+            _ => found.as_ref() == Some(&slot.key),
+        };
+        self.squeezes
+            .iter()
+            .filter(|slot| {
+                slot.kind == kind && slot.subscription.as_ref() == Some(id) && !holds(slot)
+            })
+            .map(|slot| slot.key.clone())
+            .collect()
+    }
+
+    fn judge_harm(&mut self, step: &mut Step<'_>, id: &str, bill: &Bill<'_>) -> bool {
+        if !self.is_vulnerable(step.time) {
+            return false;
+        }
+        let Some(subscription) = self.subscription(id) else { return false };
+        let findings = s11::judge(step, subscription, bill, &self.squeezes);
+        let has_held = !findings.is_empty();
+        for finding in findings {
+            let key = dedup_key(SqueezeType::S11, &self.id, Some(id), &finding.subject);
+            self.hold(step, finding);
+            self.blame(step, Class::CarVulnerableHarm, &key, 2.0);
+        }
+        has_held
+    }
+
+    /// A better plan exists: say so once for each plan found, and count the days it stays unsaid to the customer.
+    fn advise(&mut self, step: &mut Step<'_>, id: &str, bill: &Bill<'_>) {
+        let tolerance = step.policy.overpricing_tolerance;
+        let better = bill.best_eq.as_ref().filter(|best| {
+            step.reaches(bill.monthly - best.monthly.minor, tolerance, bill.monthly, bill.currency)
+        });
+        let Some(subscription) = self.subscriptions.iter_mut().find(|held| *held.id == *id) else {
+            return;
+        };
+        let Some(better) = better else {
+            subscription.better_plan = None;
+            self.timers.disarm(TimerKind::Withheld, id);
+            return;
+        };
+        if subscription.better_plan.as_ref() == Some(&better.plan_id) {
+            return;
+        }
+        subscription.better_plan = Some(better.plan_id.clone());
+        self.timers.arm(TimerKind::Withheld, id, step.time.plus_days(WITHHELD_DAYS));
+        step.said.push(OutputBody::SavingsIdentified {
+            subscription_id: id.into(),
+            plan_id: bill.plan_id.clone(),
+            better_plan_id: better.plan_id.clone(),
+            saving_monthly: Money::new(bill.monthly - better.monthly.minor, bill.currency),
+        });
+    }
+
+    /// The saving is still unsaid, as long as the subscription is billed.
+    pub(super) fn withhold_advice(&mut self, step: &mut Step<'_>, id: &str) {
+        let Some((billed_at, _)) = self.subscription(id).and_then(|held| held.last_bill) else {
+            return;
+        };
+        if billed_at.plus_days(WITHHELD_DAYS) < step.time {
+            return;
+        }
+        let key = format!("{id}/{}", step.time);
+        self.blame(step, Class::ProWithheld, &key, 0.5);
+        self.timers.arm(TimerKind::Withheld, id, step.time.plus_days(WITHHELD_DAYS));
+    }
+
+    fn judge_charge(
+        &mut self,
+        step: &mut Step<'_>,
+        charge_id: &Text,
+        amount: Money,
+        subscription_id: Option<&Text>,
+        service_start: EventTime,
+    ) {
+        let Some(subscription) = subscription_id.and_then(|id| self.mention_subscription(step, id))
+        else {
+            return;
+        };
+        if let Some(finding) = s04::judge_charge(subscription, charge_id, amount, service_start) {
+            self.blame_charge(step, charge_id, amount);
+            self.hold(step, finding);
+        }
+    }
+
+    /// Charging after a cancellation breaks one's word, besides being a squeeze.
+    fn blame_charge(&mut self, step: &mut Step<'_>, key: &str, amount: Money) {
+        let weight = evidence_weight(1.5, Some(amount), step.policy, 1.0);
+        self.blame(step, Class::IntChargeAfterCancel, key, weight);
+    }
+
+    fn note_quote(&mut self, step: &Step<'_>, id: &Text, total: Money) {
+        if self.quotes.iter().any(|quote| quote.id == *id) {
+            return;
+        }
+        let quote = Quote { id: id.clone(), given_at: step.time, total, charged: 0, evaluated: 0 };
+        keep_few(&mut self.quotes, quote, |quote| quote.given_at);
+    }
+
+    fn judge_quote(
+        &mut self,
+        step: &mut Step<'_>,
+        quote_id: &Text,
+        charge_id: &Text,
+        amount: Money,
+        subscription_id: Option<&Text>,
+    ) {
+        let on = subscription_id
+            .and_then(|id| self.subscription(id))
+            .map(|held| (held.id.clone(), held.monthly_charge()));
+        let is_it =
+            |quote: &&mut Quote| quote.id == *quote_id && quote.total.currency == amount.currency;
+        let Some(quote) = self.quotes.iter_mut().find(is_it) else { return };
+        quote.charged = quote.charged.saturating_add(amount.minor);
+        if quote.charged == quote.total.minor {
+            self.credit(step, Class::TraBillMatch, quote_id, 0.1);
+            return;
+        }
+        let Some(excess) = s09::excess(step, quote) else { return };
+        let mut finding = s09::finding(quote, excess, charge_id).on(on);
+        if finding.subscription.is_none() {
+            finding.subscription = subscription_id.cloned();
+        }
+        quote.evaluated = excess;
+        let excess = Money::new(excess, amount.currency);
+        let weight = evidence_weight(1.5, Some(excess), step.policy, 1.0);
+        self.blame(step, Class::TraHiddenFee, quote_id, weight);
+        self.hold(step, finding);
+    }
+
+    fn judge_penalty(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &Text,
+        amount: Money,
+        cause_id: Option<&Text>,
+        subscription_id: Option<&Text>,
+    ) {
+        let known = subscription_id.and_then(|id| self.subscription(id));
+        let on = known.map(|held| (held.id.clone(), held.monthly_charge()));
+        let mut fee = Fee {
+            id: id.clone(),
+            cause_id: cause_id.cloned(),
+            charged_at: step.time,
+            amount,
+            is_waived: false,
+            squeeze_key: None,
+        };
+        let finding = s13::judge(&fee, self.fees.iter(), on).map(|mut finding| {
+            finding.subscription = finding.subscription.or_else(|| subscription_id.cloned());
+            finding
+        });
+        if let Some(finding) = finding {
+            let subscription = finding.subscription.as_deref();
+            fee.squeeze_key =
+                Some(dedup_key(SqueezeType::S13, &self.id, subscription, &finding.subject));
+            self.hold(step, finding);
+        }
+        self.fees.push_back(fee);
+        if self.fees.len() > crate::model::customer::FEW {
+            self.fees.pop_front();
+        }
+    }
+
+    fn waive_fee(&mut self, step: &mut Step<'_>, id: &Text) {
+        let Some(fee) = self.fees.iter_mut().find(|fee| fee.id == *id) else { return };
+        fee.is_waived = true;
+        let (amount, key) = (fee.amount, fee.squeeze_key.clone());
+        self.accounts.bill(Money::new(-amount.minor, amount.currency));
+        if let Some(key) = key {
+            self.redress(step, &key, amount, &format!("waived/{id}"), false);
+        }
+    }
+
+    fn note_credit(&mut self, step: &Step<'_>, id: &Text, balance: Money, is_paid_for: bool) {
+        if self.credits.iter().any(|credit| credit.id == *id) {
+            return;
+        }
+        let credit = Credit {
+            id: id.clone(),
+            granted_at: step.time,
+            balance,
+            is_paid_for,
+            noticed_at: None,
+        };
+        keep_few(&mut self.credits, credit, |credit| credit.granted_at);
+    }
+
+    /// Takes `amount` off a credit; whether there is such a credit.
+    pub(super) fn reduce_credit(&mut self, id: &str, amount: Money) {
+        let is_it =
+            |credit: &&mut Credit| *credit.id == *id && credit.balance.currency == amount.currency;
+        if let Some(credit) = self.credits.iter_mut().find(is_it) {
+            credit.balance.minor = (credit.balance.minor - amount.minor).max(0);
+        }
+    }
+
+    /// The account has been closed for ten business days: what was paid for should have been paid out.
+    pub(super) fn settle_credits(&mut self, step: &mut Step<'_>) {
+        let findings: Vec<_> =
+            self.credits.iter().filter_map(|credit| s08::judge_closing(step, credit)).collect();
+        for finding in findings {
+            self.hold(step, finding);
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Subscriptions: starting, changing, renewing, leaving.
+
+use crate::model::customer::{Customer, FEW};
+use crate::model::event::{
+    Attested, Body, Cause, NoticeKind, Party, PriceReason, Renewal, RenewalMode,
+    SubscriptionStarted,
+};
+use crate::model::fact::Fact;
+use crate::model::loyalty::Component;
+use crate::model::promise::{Admission, PromiseFact, Template};
+use crate::model::squeeze::{SqueezeType, s02, s05, s12, s16, s20};
+use crate::model::step::Step;
+use crate::model::subscription::{CancelRequest, Subscription};
+use crate::model::timer::TimerKind;
+use crate::model::weight::evidence_weight;
+use crate::model::{Class, EventTime, Money, Period, Text, at_least, monthly_price};
+
+/// Days before the end of a term by which it must have been announced, and before which it need not be.
+const NOTICE_DAYS: i64 = 10;
+const NOTICE_FROM_DAYS: i64 = 40;
+/// Business days after closing an account at which credits should have been paid out.
+const CREDIT_BUSINESS_DAYS: i32 = 10;
+
+fn month_of(price: Money, period: Period) -> Money {
+    Money::new(monthly_price(price.minor, period, 0), price.currency)
+}
+
+impl Customer {
+    pub(super) fn apply_contract(&mut self, step: &mut Step<'_>, body: &Body) {
+        match body {
+            Body::SubscriptionStarted(started) => self.start_subscription(step, started),
+            Body::PlanChanged { subscription_id, plan_id, price, period, initiated_by } => {
+                self.change_plan(
+                    step,
+                    subscription_id,
+                    plan_id,
+                    month_of(*price, *period),
+                    *initiated_by,
+                );
+            }
+            Body::PlanTermsChanged { subscription_id, loss_share, consent } => {
+                let held = self.mention_subscription(step, subscription_id);
+                if let Some(finding) =
+                    held.and_then(|held| s20::judge_terms(step, held, *loss_share, *consent))
+                {
+                    self.hold(step, finding);
+                }
+            }
+            Body::PriceChanged { subscription_id, price, reason, in_schedule } => {
+                let Some(held) = self.mention_subscription(step, subscription_id) else { return };
+                let before = held.price.value;
+                let found = s16::judge_rise(step, held, before, *price, *reason, *in_schedule);
+                let was_noticed = held.was_rise_noticed(step.time);
+                held.price.keep_latest(Fact::new(step.stamp(), *price));
+                if before.currency == price.currency {
+                    let key = format!("{subscription_id}/{}", step.event_id);
+                    if price.minor < before.minor {
+                        self.credit(step, Class::FaiPassThrough, &key, 1.0);
+                    } else if before.minor < price.minor && *reason == PriceReason::Firm {
+                        self.judge_duty(step, &format!("price_change/{key}"), was_noticed);
+                    }
+                }
+                if let Some(finding) = found {
+                    self.hold(step, finding);
+                }
+            }
+            Body::RenewalOffered(renewal) => {
+                if self.mention_subscription(step, &renewal.subscription_id).is_some() {
+                    self.judge_renewal_price(step, renewal, false);
+                }
+            }
+            Body::RenewalCompleted { renewal, mode, term_end } => {
+                if self.is_first(step, "renewal", &renewal.renewal_id) {
+                    self.complete_renewal(step, renewal, *mode, *term_end);
+                }
+            }
+            Body::CancelRequested { request_id, subscription_id } => {
+                self.request_cancellation(step, request_id, subscription_id);
+            }
+            Body::CancelStepTaken { request_id, step: number, save_offer } => {
+                self.take_cancel_step(step, request_id, *number, *save_offer);
+            }
+            Body::CancelCompleted { request_id, attested_by } => {
+                self.keep_template(step, Template::Cancellation, request_id, *attested_by);
+                self.end_request(step, request_id, true);
+            }
+            Body::CancelWithdrawn { request_id } => {
+                self.void_cancellation(step, request_id);
+                self.end_request(step, request_id, false);
+            }
+            Body::UsageReported { subscription_id, quantity } => {
+                if let Some(held) = self.mention_subscription(step, subscription_id)
+                    && *quantity > 0.0
+                {
+                    held.last_usage =
+                        Some(held.last_usage.map_or(step.time, |last| last.max(step.time)));
+                }
+            }
+            Body::AccountClosed { voluntary } => self.close_account(step, *voluntary),
+            Body::SavingsAdvised { advice_id, subscription_id, saving_monthly, .. } => {
+                let annual =
+                    Money::new(saving_monthly.minor.saturating_mul(12), saving_monthly.currency);
+                let weight = evidence_weight(0.75, Some(annual), step.policy, 1.0);
+                self.credit(step, Class::ProAdvised, advice_id, weight);
+                if let Some(held) = self.mention_subscription(step, subscription_id) {
+                    held.advised_at =
+                        Some(held.advised_at.map_or(step.time, |told| told.max(step.time)));
+                    self.timers.disarm(TimerKind::Withheld, subscription_id);
+                }
+            }
+            Body::OfferDeclined { subscription_id, plan_id, informed } => {
+                if let Some(held) = self.mention_subscription(step, subscription_id)
+                    && *informed
+                {
+                    held.note_decline(step.stamp(), plan_id.clone());
+                }
+            }
+            _ => unreachable!("dispatched by type"),
+        }
+    }
+
+    fn start_subscription(&mut self, step: &Step<'_>, started: &SubscriptionStarted) {
+        let monthly = month_of(started.price, started.period);
+        let id = &started.subscription_id;
+        let is_latest = if let Some(held) = self.mention_subscription(step, id) {
+            held.restart(step.stamp(), started.clone(), monthly)
+        } else {
+            self.make_room_for_subscription();
+            self.subscriptions.push(Subscription::new(step.stamp(), started.clone(), monthly));
+            true
+        };
+        if is_latest {
+            self.await_end_of_term(step, id, started.term_end);
+        }
+    }
+
+    fn make_room_for_subscription(&mut self) {
+        if self.subscriptions.len() < FEW {
+            return;
+        }
+        let oldest = self
+            .subscriptions
+            .iter()
+            .min_by(|a, b| (a.latest_event, &a.id).cmp(&(b.latest_event, &b.id)));
+        if let Some(id) = oldest.map(|held| held.id.clone()) {
+            self.subscriptions.retain(|held| held.id != id);
+            self.timers.disarm(TimerKind::Notice, &id);
+            self.timers.disarm(TimerKind::Withheld, &id);
+            self.overflows.subscription += 1;
+        }
+    }
+
+    /// A term set more than 40 days before its end must be announced 10 days before it.
+    fn await_end_of_term(&mut self, step: &Step<'_>, id: &str, term_end: Option<EventTime>) {
+        match term_end.filter(|end| step.time < end.plus_days(-NOTICE_FROM_DAYS)) {
+            Some(end) => self.timers.arm(TimerKind::Notice, id, end.plus_days(-NOTICE_DAYS)),
+            None => self.timers.disarm(TimerKind::Notice, id),
+        }
+    }
+
+    pub(super) fn judge_end_of_term(&mut self, step: &mut Step<'_>, id: &str) {
+        let Some((held, end)) = self.subscription(id).and_then(|held| Some((held, held.term_end?)))
+        else {
+            return;
+        };
+        let kinds = [NoticeKind::EndOfTerm, NoticeKind::Renewal];
+        let was_told =
+            held.was_noticed(&kinds, end.plus_days(-NOTICE_FROM_DAYS), end.plus_days(-NOTICE_DAYS));
+        self.judge_duty(step, &format!("term/{id}/{end}"), was_told);
+    }
+
+    /// Judges a duty to tell, once.
+    fn judge_duty(&mut self, step: &mut Step<'_>, key: &str, was_told: bool) {
+        if self.has_judged(key) {
+            return;
+        }
+        if was_told {
+            self.credit(step, Class::TraNoticeOk, key, 1.0);
+        } else {
+            self.blame(step, Class::TraNoticeMissed, key, 1.5);
+        }
+    }
+
+    fn change_plan(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &Text,
+        plan_id: &Text,
+        monthly: Money,
+        by: Party,
+    ) {
+        let Some(held) = self.mention_subscription(step, id) else { return };
+        let (old_plan, old_price) = (held.plan.value.clone(), held.price.value);
+        held.plan.keep_latest(Fact::new(step.stamp(), plan_id.clone()));
+        held.price.keep_latest(Fact::new(step.stamp(), monthly));
+        held.better_plan = None;
+        self.timers.disarm(TimerKind::Withheld, id);
+        let is_cheaper = old_price.currency == monthly.currency && monthly.minor < old_price.minor;
+        if by == Party::Firm
+            && old_plan != *plan_id
+            && is_cheaper
+            && is_as_good(step, plan_id, &old_plan)
+        {
+            let annual =
+                Money::new((old_price.minor - monthly.minor).saturating_mul(12), monthly.currency);
+            let weight = evidence_weight(2.0, Some(annual), step.policy, 1.0);
+            self.credit(step, Class::FaiMigrated, &format!("{id}/{}", step.event_id), weight);
+        }
+    }
+
+    /// Judges the price of a renewal; whether it was walked up.
+    fn judge_renewal_price(
+        &mut self,
+        step: &mut Step<'_>,
+        renewal: &Renewal,
+        is_completed: bool,
+    ) -> bool {
+        let id = &renewal.subscription_id;
+        let Some(held) = self.subscription(id) else { return false };
+        let found = s02::judge(step, held, renewal, is_completed);
+        let has_held = found.is_some();
+        match found {
+            Some(finding) => self.hold(step, finding),
+            None if renewal.enbp_minor.is_some() => {
+                self.stop_squeezes(step, SqueezeType::S02, id, |_| true)
+            }
+            None => {}
+        }
+        has_held
+    }
+
+    fn complete_renewal(
+        &mut self,
+        step: &mut Step<'_>,
+        renewal: &Renewal,
+        mode: RenewalMode,
+        term_end: Option<EventTime>,
+    ) {
+        let id = &renewal.subscription_id;
+        let Some(held) = self.mention_subscription(step, id) else { return };
+        let (before, old_end, was_told) =
+            (held.price.value, held.term_end, held.was_renewal_noticed(step.time));
+        if mode == RenewalMode::Passive {
+            let of_term =
+                old_end.map_or_else(|| renewal.renewal_id.to_string(), |end| end.to_string());
+            self.judge_duty(step, &format!("term/{id}/{of_term}"), was_told);
+        }
+        let was_walked = self.judge_renewal_price(step, renewal, true);
+        if mode == RenewalMode::Passive && !was_walked {
+            let found =
+                self.subscription(id).and_then(|held| s12::judge(step, held, renewal, before));
+            if let Some(finding) = found {
+                self.hold(step, finding);
+            }
+        }
+        match (mode, was_told) {
+            (RenewalMode::Active, _) => self.loyalty.gain(Component::Consider, 1.0, step.time),
+            (RenewalMode::Passive, true) => self.loyalty.gain(Component::Consider, 0.1, step.time),
+            (RenewalMode::Passive, false) => {}
+        }
+        self.start_term(step, renewal, term_end);
+    }
+
+    /// The renewed term begins: its price and its end.
+    fn start_term(&mut self, step: &Step<'_>, renewal: &Renewal, term_end: Option<EventTime>) {
+        let id = &renewal.subscription_id;
+        let price = Money::new(s02::monthly(renewal), renewal.price.currency);
+        let Some(held) = self.mention_subscription(step, id) else { return };
+        held.price.keep_latest(Fact::new(step.stamp(), price));
+        held.in_term_price.keep_latest(Fact::new(step.stamp(), price));
+        held.term_end = term_end;
+        self.await_end_of_term(step, id, term_end);
+    }
+
+    fn request_cancellation(
+        &mut self,
+        step: &mut Step<'_>,
+        request_id: &Text,
+        subscription_id: &Text,
+    ) {
+        let Some(held) = self.mention_subscription(step, subscription_id) else { return };
+        if held.request.as_ref().is_some_and(|request| request.id == *request_id) {
+            return;
+        }
+        held.request = Some(CancelRequest {
+            id: request_id.clone(),
+            requested_at: step.time,
+            contacts: 0,
+            save_offers: 0,
+            completed_at: None,
+            is_obstructed: false,
+        });
+        let due_at = step.time.plus_business_days(1, &step.policy.holidays);
+        self.open_template(step, Template::Cancellation, request_id, due_at, None);
+    }
+
+    fn open_request(&mut self, id: &str) -> Option<&mut CancelRequest> {
+        let requests = self.subscriptions.iter_mut().filter_map(|held| held.request.as_mut());
+        requests.into_iter().find(|request| *request.id == *id && request.completed_at.is_none())
+    }
+
+    fn take_cancel_step(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &Text,
+        number: u16,
+        is_save_offer: bool,
+    ) {
+        let signup_steps = self
+            .subscriptions
+            .iter()
+            .find(|held| held.request.as_ref().is_some_and(|request| request.id == *id))
+            .map_or(0, |held| held.start.value.signup_steps);
+        let Some(request) = self.open_request(id) else { return };
+        request.save_offers += u32::from(is_save_offer);
+        if s05::is_step_too_many(number, signup_steps) || s05::was_put_off(request) {
+            self.find_obstruction(step, id);
+        }
+    }
+
+    /// A contact about an open request: the second one obstructs.
+    pub(super) fn note_request_contact(&mut self, step: &mut Step<'_>, about: &str) {
+        let Some(request) = self.open_request(about) else { return };
+        request.contacts += 1;
+        if s05::was_put_off(request) {
+            self.find_obstruction(step, about);
+        }
+    }
+
+    /// An open request is obstructed; said once a request.
+    pub(super) fn find_obstruction(&mut self, step: &mut Step<'_>, request_id: &str) {
+        let Some(request) = self.open_request(request_id) else { return };
+        if std::mem::replace(&mut request.is_obstructed, true) {
+            return;
+        }
+        let found = self.subscriptions.iter().find_map(|held| {
+            let request = held.request.as_ref().filter(|request| *request.id == *request_id)?;
+            Some(s05::finding(held, request))
+        });
+        if let Some(finding) = found {
+            self.hold(step, finding);
+            self.blame(step, Class::CarObstruct, request_id, 1.0);
+        }
+    }
+
+    /// A request ends, by leaving or by staying.
+    fn end_request(&mut self, step: &mut Step<'_>, id: &Text, is_completed: bool) {
+        let time = step.time;
+        let held = self.subscriptions.iter_mut().find(|held| {
+            held.request
+                .as_ref()
+                .is_some_and(|request| request.id == *id && request.completed_at.is_none())
+        });
+        let Some(held) = held else { return };
+        held.latest_event = held.latest_event.max(time);
+        let subscription = held.id.clone();
+        if is_completed {
+            if let Some(request) = held.request.as_mut() {
+                request.completed_at = Some(time);
+            }
+            self.loyalty.lose(Component::Consider, 1.5, time);
+            self.end_trials(step, false);
+        } else {
+            held.request = None;
+        }
+        self.stop_squeezes(step, SqueezeType::S05, &subscription, |slot| slot.subject == *id);
+    }
+
+    /// The customer stays: nothing was owed.
+    fn void_cancellation(&mut self, step: &mut Step<'_>, request_id: &str) {
+        let admission = Admission { attested_by: Attested::System, cause: Cause::Customer };
+        self.note_template(
+            step,
+            Template::Cancellation,
+            request_id,
+            PromiseFact::Broken(admission),
+        );
+    }
+
+    fn close_account(&mut self, step: &mut Step<'_>, is_voluntary: bool) {
+        self.closed_at = Some(step.time);
+        let due_at = step.time.plus_business_days(CREDIT_BUSINESS_DAYS, &step.policy.holidays);
+        self.timers.arm(TimerKind::Credit, "-", due_at);
+        if is_voluntary && self.subscriptions.iter().all(Subscription::is_active) {
+            self.loyalty.lose(Component::Consider, 1.5, step.time);
+            self.end_trials(step, false);
+        }
+    }
+
+    pub(super) fn miss_rhythm(&mut self, step: &Step<'_>) {
+        self.loyalty.lose(Component::Consider, 0.25, step.time);
+    }
+}
+
+/// Does `plan` offer all that `other` does, by the catalogue?
+fn is_as_good(step: &Step<'_>, plan: &str, other: &str) -> bool {
+    let plan = step.catalogue.plan(plan, step.time);
+    plan.zip(step.catalogue.plan(other, step.time))
+        .is_some_and(|(plan, other)| at_least(&plan.version.attributes, &other.version.attributes))
+}

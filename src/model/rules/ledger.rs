@@ -1,0 +1,323 @@
+//! The promise ledger: explicit promises, the implicit ones that other events open and keep, and what follows when one is judged.
+
+use crate::model::customer::{Customer, FEW, Guarantee};
+use crate::model::event::{Attested, Basis, Beneficiary, Body};
+use crate::model::loyalty::Component;
+use crate::model::output::{Breach, OutputBody};
+use crate::model::promise::{
+    Admission, Judgement, Made, PromiseFact, PromiseSlot, Renegotiation, Template,
+};
+use crate::model::squeeze::{SqueezeType, dedup_key, s10, s18};
+use crate::model::step::Step;
+use crate::model::timer::TimerKind;
+use crate::model::weight::evidence_weight;
+use crate::model::{Class, EventTime, Evidence, Micros, Money, PromiseOutcome, Sign, Text};
+
+/// Promises remembered.
+const SLOTS: usize = 16;
+/// A broken promise this heavy is worth forgiving, in millionths.
+const TRIAL_WEIGHT: Micros = Micros::new(1_000_000);
+/// Days after the end of a price guarantee at which it is settled.
+const GUARANTEE_DAYS: i64 = 7;
+
+impl Customer {
+    pub(super) fn apply_promise(&mut self, step: &mut Step<'_>, body: &Body) {
+        match body {
+            Body::PromiseMade { promise_id, kind, due_at, grace_ms, stake, basis, beneficiary } => {
+                if *beneficiary == Beneficiary::Customer {
+                    let made = Made {
+                        kind: kind.clone(),
+                        due_at: *due_at,
+                        grace_ms: *grace_ms,
+                        stake: *stake,
+                        basis: *basis,
+                        template: None,
+                    };
+                    self.note_promise(step, promise_id, PromiseFact::Made(made));
+                }
+            }
+            Body::PromiseKept { promise_id, attested_by } => {
+                self.note_promise(step, promise_id, PromiseFact::Kept(*attested_by));
+            }
+            Body::PromiseBroken { promise_id, attested_by, cause } => {
+                let admission = Admission { attested_by: *attested_by, cause: *cause };
+                self.note_promise(step, promise_id, PromiseFact::Broken(admission));
+            }
+            Body::PromiseRenegotiated { promise_id, new_due_at, by } => {
+                let renegotiation = Renegotiation { new_due_at: *new_due_at, by: *by };
+                self.note_promise(step, promise_id, PromiseFact::Renegotiated(renegotiation));
+            }
+            Body::PromiseWithdrawn { promise_id } => {
+                self.note_promise(step, promise_id, PromiseFact::Withdrawn)
+            }
+            Body::PromiseVerdictGiven { promise_id, verdict } => {
+                self.note_promise(step, promise_id, PromiseFact::Verdict(*verdict));
+            }
+            Body::OrderPlaced { order_id, sku, price, deliver_by, price_guarantee_until } => {
+                if let Some(due_at) = deliver_by {
+                    self.open_template(step, Template::Delivery, order_id, *due_at, *price);
+                }
+                if let (Some(sku), Some(paid), Some(until)) = (sku, price, price_guarantee_until) {
+                    self.open_guarantee(step, order_id, sku, *paid, *until);
+                }
+            }
+            Body::OrderFulfilled { order_id, complete, attested_by } => {
+                if *complete {
+                    let weight =
+                        evidence_weight(0.25, None, step.policy, step.policy.eta(*attested_by));
+                    self.credit(step, Class::ComDelivered, order_id, weight);
+                    self.keep_template(step, Template::Delivery, order_id, *attested_by);
+                }
+            }
+            Body::RefundAgreed { refund_id, amount, due_at } => {
+                let due_at = due_at.unwrap_or_else(|| step.time.plus(step.policy.refund_ms));
+                self.open_template(step, Template::Refund, refund_id, due_at, Some(*amount));
+            }
+            Body::RefundPaid { refund_id, attested_by, .. } => {
+                self.keep_template(step, Template::Refund, refund_id, *attested_by);
+            }
+            _ => unreachable!("dispatched by type"),
+        }
+    }
+
+    /// Opens the promise that another event makes.
+    pub(super) fn open_template(
+        &mut self,
+        step: &mut Step<'_>,
+        template: Template,
+        about: &str,
+        due_at: EventTime,
+        stake: Option<Money>,
+    ) {
+        let basis = if template == Template::Delivery { Basis::Explicit } else { Basis::Guarantee };
+        let kind = template.as_str().into();
+        let made = Made { kind, due_at, grace_ms: 0, stake, basis, template: Some(template) };
+        self.note_promise(step, &template.promise_id(about), PromiseFact::Made(made));
+    }
+
+    /// Keeps the promise that another event made, if there is one.
+    pub(super) fn keep_template(
+        &mut self,
+        step: &mut Step<'_>,
+        template: Template,
+        about: &str,
+        attested_by: Attested,
+    ) {
+        self.note_template(step, template, about, PromiseFact::Kept(attested_by));
+    }
+
+    /// Takes in a fact about the promise that another event made, if there is one.
+    pub(super) fn note_template(
+        &mut self,
+        step: &mut Step<'_>,
+        template: Template,
+        about: &str,
+        fact: PromiseFact,
+    ) {
+        let id = template.promise_id(about);
+        if self.promises.iter().any(|slot| slot.id == id) {
+            self.note_promise(step, &id, fact);
+        }
+    }
+
+    /// Takes in a promise event; the first about a promise opens its slot.
+    fn note_promise(&mut self, step: &mut Step<'_>, id: &Text, fact: PromiseFact) {
+        let index = self.promises.iter().position(|slot| slot.id == *id).unwrap_or_else(|| {
+            self.make_room_in_ledger(step);
+            self.promises.push(PromiseSlot::new(id.clone()));
+            self.promises.len() - 1
+        });
+        self.promises[index].merge(step.stamp(), fact);
+        self.settle_promise(step, index);
+    }
+
+    /// Judges a promise anew, after a fact or its timer: evidence, breach, what hangs on it, and what is waited for next.
+    pub(super) fn settle_promise(&mut self, step: &mut Step<'_>, index: usize) {
+        let slot = &mut self.promises[index];
+        let id = slot.id.clone();
+        let Some(judgement) = slot.judge(step.policy) else {
+            let forgotten_at = slot.forgotten_at(None);
+            self.timers.arm(TimerKind::Forget, &id, forgotten_at);
+            return;
+        };
+        let before = std::mem::replace(&mut slot.outcome, judgement.outcome);
+        let supported = std::mem::replace(&mut slot.evidence, judgement.evidence.clone());
+        if judgement.outcome == PromiseOutcome::Open {
+            self.timers.arm(TimerKind::Promise, &id, judgement.deadline);
+            self.timers.disarm(TimerKind::Forget, &id);
+        } else {
+            let forgotten_at = slot.forgotten_at(Some(&judgement));
+            self.timers.disarm(TimerKind::Promise, &id);
+            self.timers.arm(TimerKind::Forget, &id, forgotten_at);
+        }
+        self.replace_evidence(step, &supported, &judgement.evidence);
+        self.try_forgiveness(&id, &supported, &judgement.evidence);
+        match (before == PromiseOutcome::Broken, judgement.outcome == PromiseOutcome::Broken) {
+            (false, true) => self.note_breach(step, index, &judgement),
+            (true, false) => self.note_breach_withdrawn(step, index, &judgement),
+            _ => {}
+        }
+    }
+
+    /// A promise newly broken, and heavy enough, waits to be forgiven.
+    fn try_forgiveness(&mut self, id: &Text, before: &[Evidence], after: &[Evidence]) {
+        let is_broken = |evidence: &&Evidence| evidence.class == Class::IntBroken;
+        if before.iter().any(|evidence| is_broken(&evidence)) {
+            return;
+        }
+        if let Some(broken) = after.iter().find(is_broken)
+            && Micros::round(broken.weight) >= TRIAL_WEIGHT
+        {
+            self.open_trial(id, broken.time);
+        }
+    }
+
+    fn note_breach(&mut self, step: &mut Step<'_>, index: usize, judgement: &Judgement) {
+        self.say_breach(step, index, judgement);
+        let slot = &self.promises[index];
+        let Some(made) = &slot.made else { return };
+        match (made.value.template, made.value.stake) {
+            (Some(Template::Refund), Some(stake)) => {
+                let finding = s18::finding(&slot.id, stake);
+                self.hold(step, finding);
+            }
+            (Some(Template::Cancellation), _) => {
+                let request = slot.id.strip_prefix("cancellation/").unwrap_or(&slot.id).to_owned();
+                self.find_obstruction(step, &request);
+            }
+            _ => {}
+        }
+    }
+
+    /// A promise thought broken was not: say so, and put right what was said of a refund.
+    fn note_breach_withdrawn(&mut self, step: &mut Step<'_>, index: usize, judgement: &Judgement) {
+        self.say_breach(step, index, judgement);
+        let slot = &self.promises[index];
+        let Some(made) = &slot.made else { return };
+        let (Some(Template::Refund), Some(stake)) = (made.value.template, made.value.stake) else {
+            return;
+        };
+        let (id, key) = (slot.id.clone(), dedup_key(SqueezeType::S18, &self.id, None, &slot.id));
+        let place = self.squeezes.iter().position(|held| held.key == key && held.is_liability());
+        let Some(place) = place else { return };
+        if judgement.outcome == PromiseOutcome::Late {
+            let paid_at =
+                judgement.evidence.iter().find(|evidence| evidence.class == Class::IntLate);
+            let paid_at = paid_at.map_or(step.time, |evidence| evidence.time);
+            self.redress_slot(step, place, stake.minor, &format!("paid/{id}"), false, paid_at);
+        } else {
+            self.withdraw_squeeze(step, place, &id, stake.minor);
+        }
+    }
+
+    fn say_breach(&self, step: &mut Step<'_>, index: usize, judgement: &Judgement) {
+        let slot = &self.promises[index];
+        let Some(made) = &slot.made else { return };
+        step.said.push(OutputBody::Breach(Box::new(Breach {
+            promise_id: slot.id.clone(),
+            kind: made.value.kind.clone(),
+            made_at: made.at.time,
+            due_at: judgement.due,
+            outcome: judgement.outcome,
+            presumed: judgement.presumed,
+            stake: made.value.stake,
+        })));
+    }
+
+    /// Nothing was heard by the deadline.
+    pub(super) fn presume_breach(&mut self, step: &mut Step<'_>, id: &str) {
+        if let Some(index) = self.promises.iter().position(|slot| *slot.id == *id) {
+            let slot = &mut self.promises[index];
+            slot.fired_at = Some(slot.fired_at.map_or(step.time, |fired| fired.max(step.time)));
+            self.settle_promise(step, index);
+        }
+    }
+
+    /// In a full ledger, the closed promise that would be forgotten first goes; if none is closed, the lightest; ties by id.
+    fn make_room_in_ledger(&mut self, step: &Step<'_>) {
+        if self.promises.len() < SLOTS {
+            return;
+        }
+        let forgotten_at = |slot: &PromiseSlot| {
+            let is_closed = slot.outcome != PromiseOutcome::Open;
+            is_closed.then(|| self.timers.deadline(TimerKind::Forget, &slot.id)).flatten()
+        };
+        let closed = self
+            .promises
+            .iter()
+            .filter_map(|slot| forgotten_at(slot).map(|at| (at, slot.id.clone())))
+            .min()
+            .map(|(_, id)| id);
+        let leaves = closed.or_else(|| {
+            let weight = |slot: &PromiseSlot| Micros::round(slot.weight(step.policy));
+            self.promises.iter().map(|slot| (weight(slot), slot.id.clone())).min().map(|(_, id)| id)
+        });
+        if let Some(id) = leaves {
+            self.promises.retain(|slot| slot.id != id);
+            self.timers.disarm(TimerKind::Promise, &id);
+            self.timers.disarm(TimerKind::Forget, &id);
+            self.overflows.ledger += 1;
+        }
+    }
+
+    fn open_guarantee(
+        &mut self,
+        step: &Step<'_>,
+        order_id: &Text,
+        sku: &Text,
+        paid: Money,
+        until: EventTime,
+    ) {
+        self.loyalty.gain(Component::Rely, 0.5, step.time);
+        if self.guarantees.iter().any(|held| held.order_id == *order_id) {
+            return;
+        }
+        if self.guarantees.len() == FEW {
+            self.overflows.guarantee += 1;
+            return;
+        }
+        self.guarantees.push(Guarantee {
+            order_id: order_id.clone(),
+            sku: sku.clone(),
+            paid,
+            placed_at: step.time,
+            until,
+            remedied: 0,
+        });
+        self.timers.arm(TimerKind::Guarantee, order_id, until.plus_days(GUARANTEE_DAYS));
+    }
+
+    pub(super) fn settle_guarantee(&mut self, step: &mut Step<'_>, order_id: &str) {
+        let Some(index) = self.guarantees.iter().position(|held| *held.order_id == *order_id)
+        else {
+            return;
+        };
+        let guarantee = self.guarantees.remove(index);
+        match s10::settle(step, &guarantee) {
+            s10::Settlement::NothingOwed => {}
+            s10::Settlement::Honoured { difference } => {
+                let weight = evidence_weight(1.0, Some(difference), step.policy, 1.0);
+                self.observe(
+                    step,
+                    Class::IntGuaranteeHonoured,
+                    order_id,
+                    Sign::Positive,
+                    weight,
+                    step.time,
+                );
+            }
+            s10::Settlement::Breached { missing } => {
+                let weight = evidence_weight(1.0, Some(missing), step.policy, 1.0);
+                self.observe(
+                    step,
+                    Class::IntGuaranteeBreached,
+                    order_id,
+                    Sign::Negative,
+                    weight,
+                    step.time,
+                );
+                self.hold(step, s10::finding(&guarantee, missing));
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Remedies: what they make good, and when they are a gift.
+
+use crate::model::Class;
+use crate::model::customer::Customer;
+use crate::model::event::{Body, RemedyKind};
+use crate::model::step::Step;
+use crate::model::weight::evidence_weight;
+
+impl Customer {
+    /// A remedy is a fact of the failure, the promise and the squeeze it is about, reduces that credit, and counts toward that
+    /// guarantee. Having matched none of these, it is a gift if nobody asked for it; so it is, unasked, for a guarantee.
+    pub(super) fn apply_remedy(&mut self, step: &mut Step<'_>, body: &Body) {
+        let Body::RemedyIssued { remedy_id, kind, amount, about_id, unprompted, failure_confirmed } =
+            body
+        else {
+            unreachable!("dispatched by type")
+        };
+        if !self.is_first(step, "remedy", remedy_id) {
+            return;
+        }
+        let account = self.accounts.of(amount.currency);
+        account.remedies = account.remedies.saturating_add(amount.minor);
+        let about = about_id.as_deref();
+        let mut has_matched = false;
+        if let Some(about) = about {
+            if let Some(index) = self.failures.iter().position(|slot| *slot.id == *about) {
+                has_matched = true;
+                self.failures[index].aftermath.note_remedy(step.time, *amount);
+                self.decide_ratio(step, index, true);
+                self.settle_failure(step, index);
+            }
+            if let Some(index) = self.promises.iter().position(|slot| *slot.id == *about) {
+                has_matched = true;
+                self.promises[index].aftermath.note_remedy(step.time, *amount);
+                self.settle_promise(step, index);
+            }
+            has_matched |= self.redress(step, about, *amount, remedy_id, *unprompted);
+            if self.credits.iter().any(|credit| *credit.id == *about) {
+                has_matched = true;
+                self.reduce_credit(about, *amount);
+            }
+        }
+        let guarantee = self.guarantees.iter_mut().find(|held| Some(&*held.order_id) == about);
+        let is_for_guarantee = guarantee.is_some();
+        if let Some(guarantee) = guarantee.filter(|held| held.paid.currency == amount.currency) {
+            guarantee.remedied = guarantee.remedied.saturating_add(amount.minor);
+        }
+        let is_gift = if is_for_guarantee {
+            *unprompted
+        } else {
+            !has_matched && *unprompted && !failure_confirmed
+        };
+        if is_gift {
+            let account = self.accounts.of(amount.currency);
+            account.generosity = account.generosity.saturating_add(amount.minor);
+            let weight = evidence_weight(1.0, Some(*amount), step.policy, 1.0);
+            if self.credit(step, Class::ProUnprompted, remedy_id, weight) && !step.is_induced {
+                self.open_gift(step, remedy_id);
+            }
+        }
+        if *kind == RemedyKind::Goodwill && !has_matched && !is_for_guarantee {
+            let weight = evidence_weight(0.5, Some(*amount), step.policy, 1.0);
+            self.credit(step, Class::CarGoodwill, remedy_id, weight);
+        }
+    }
+}

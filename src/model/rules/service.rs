@@ -1,0 +1,282 @@
+//! Service: failures, contacts, notices, and what is done right.
+
+use crate::model::customer::{Customer, FEW, ResolvedContact};
+use crate::model::event::{Body, Cause, ContactClosed, NoticeKind, Scope, ServiceFailed};
+use crate::model::failure::FailureSlot;
+use crate::model::loyalty::Component;
+use crate::model::promise::Template;
+use crate::model::squeeze::s06;
+use crate::model::step::Step;
+use crate::model::timer::TimerKind;
+use crate::model::weight::evidence_weight;
+use crate::model::{Class, EventTime, PromiseOutcome, Text};
+
+use super::super::customer::PERCEPTION_HALF_LIFE_MS;
+
+/// Failures remembered.
+const SLOTS: usize = 8;
+/// Days after which a resolved contact counts as resolved, and within which another is a repeat.
+const REPEAT_DAYS: i64 = 7;
+/// Business days in which a total failure should be mended.
+const REPAIR_BUSINESS_DAYS: i32 = 2;
+/// Days after the repair of a failure at which compensation should have come.
+const OUTAGE_DAYS: i64 = 30;
+/// Failures from this severity on wait to be forgiven.
+const TRIAL_SEVERITY: u8 = 2;
+
+/// What is said or done about a failure or promise.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    Notice,
+    Contact,
+}
+
+impl Customer {
+    pub(super) fn apply_service(&mut self, step: &mut Step<'_>, body: &Body) {
+        let eta = |attested_by| step.policy.eta(attested_by);
+        match body {
+            Body::ServiceFailed(failed) => self.note_failure(step, failed),
+            Body::ServiceRestored { failure_id, attested_by } => {
+                if let Some(slot) = self.failures.iter_mut().find(|slot| slot.id == *failure_id) {
+                    let restored = slot.restored_at.map_or(step.time, |held| held.min(step.time));
+                    slot.restored_at = Some(restored);
+                    self.timers.arm(
+                        TimerKind::Failure,
+                        failure_id,
+                        restored.plus_days(OUTAGE_DAYS),
+                    );
+                }
+                self.keep_template(step, Template::Repair, failure_id, *attested_by);
+            }
+            Body::ServiceDelivered { reference, right_first_time, attested_by } => {
+                if *right_first_time {
+                    let weight = evidence_weight(0.25, None, step.policy, eta(*attested_by));
+                    self.credit(step, Class::ComDelivered, reference, weight);
+                }
+            }
+            Body::ContactOpened { contact_id, issue, about_id } => {
+                self.note_repeat(step, contact_id, issue.as_ref());
+                if let Some(about) = about_id {
+                    self.doubt_promise(step, about);
+                    self.note_about(step, about, About::Contact);
+                    self.note_request_contact(step, about);
+                }
+            }
+            Body::ContactClosed(closed) => self.close_contact(step, closed),
+            Body::NoticeSent { kind, subscription_id, about_id, states_price } => {
+                self.note_notice(
+                    step,
+                    *kind,
+                    subscription_id.as_ref(),
+                    about_id.as_ref(),
+                    *states_price,
+                );
+            }
+            Body::DisclosureMade { disclosure_id, before_customer_contact } => {
+                if *before_customer_contact {
+                    self.credit(step, Class::TraSelfDisclosed, disclosure_id, 1.5);
+                }
+            }
+            Body::SupportAdjusted { adjustment_id } => {
+                if self.is_vulnerable(step.time) {
+                    self.credit(step, Class::CarAccommodated, adjustment_id, 1.0);
+                }
+            }
+            _ => unreachable!("dispatched by type"),
+        }
+    }
+
+    fn note_failure(&mut self, step: &mut Step<'_>, failed: &ServiceFailed) {
+        let id = &failed.failure_id;
+        let index = if let Some(index) = self.failures.iter().position(|slot| slot.id == *id) {
+            self.failures[index].merge(step.stamp(), failed.clone());
+            index
+        } else {
+            self.make_room_for_failure();
+            self.failures.push(FailureSlot::new(step.stamp(), failed.clone()));
+            self.failures.len() - 1
+        };
+        let was_recorded = !self.failures[index].evidence.is_empty();
+        self.settle_failure(step, index);
+        let slot = &self.failures[index];
+        let (severity, failed_at) = (slot.failed.value.severity, slot.failed.at.time);
+        if !was_recorded && !slot.evidence.is_empty() && severity >= TRIAL_SEVERITY {
+            self.open_trial(id, failed_at);
+        }
+        if failed.scope == Scope::Total && failed.cause != Cause::Customer {
+            let due_at = step.time.plus_business_days(REPAIR_BUSINESS_DAYS, &step.policy.holidays);
+            self.open_template(step, Template::Repair, id, due_at, None);
+        }
+    }
+
+    fn make_room_for_failure(&mut self) {
+        if self.failures.len() < SLOTS {
+            return;
+        }
+        let oldest = self
+            .failures
+            .iter()
+            .min_by(|a, b| (a.failed.at.time, &a.id).cmp(&(b.failed.at.time, &b.id)));
+        if let Some(id) = oldest.map(|slot| slot.id.clone()) {
+            self.failures.retain(|slot| slot.id != id);
+            self.timers.disarm(TimerKind::Failure, &id);
+        }
+    }
+
+    /// Replaces what a failure supported by what its facts support now.
+    pub(super) fn settle_failure(&mut self, step: &mut Step<'_>, index: usize) {
+        let slot = &mut self.failures[index];
+        let supports = slot.support(step.policy);
+        let supported = std::mem::replace(&mut slot.evidence, supports.clone());
+        self.replace_evidence(step, &supported, &supports);
+    }
+
+    /// The first word about a failure decides whether the firm or the customer came first.
+    pub(super) fn decide_ratio(&mut self, step: &Step<'_>, index: usize, is_proactive: bool) {
+        let slot = &mut self.failures[index];
+        if std::mem::replace(&mut slot.is_ratio_decided, true) {
+            return;
+        }
+        if is_proactive {
+            self.proactive.add_positive(1.0, step.time, PERCEPTION_HALF_LIFE_MS);
+        } else {
+            self.proactive.add_negative(1.0, step.time, PERCEPTION_HALF_LIFE_MS);
+        }
+    }
+
+    /// A contact or complaint of the customer's about a failure or promise.
+    pub(super) fn note_contact_about(&mut self, step: &mut Step<'_>, about: &str) {
+        self.note_about(step, about, About::Contact);
+    }
+
+    fn note_about(&mut self, step: &mut Step<'_>, about: &str, what: About) {
+        if let Some(index) = self.failures.iter().position(|slot| *slot.id == *about) {
+            let aftermath = &mut self.failures[index].aftermath;
+            match what {
+                About::Notice => aftermath.note_notice(step.time),
+                About::Contact => aftermath.note_contact(step.time),
+            }
+            self.decide_ratio(step, index, what == About::Notice);
+            self.settle_failure(step, index);
+        }
+        if let Some(index) = self.promises.iter().position(|slot| *slot.id == *about) {
+            let aftermath = &mut self.promises[index].aftermath;
+            match what {
+                About::Notice => aftermath.note_notice(step.time),
+                About::Contact => aftermath.note_contact(step.time),
+            }
+            self.settle_promise(step, index);
+        }
+    }
+
+    /// A contact about a promise that is not due yet: the customer does not rely on it.
+    fn doubt_promise(&mut self, step: &Step<'_>, about: &str) {
+        let slot = self
+            .promises
+            .iter()
+            .find(|slot| *slot.id == *about && slot.outcome == PromiseOutcome::Open);
+        let due = slot.and_then(|slot| slot.judge(step.policy)).map(|judgement| judgement.due);
+        if due.is_some_and(|due| step.time < due) {
+            self.loyalty.lose(Component::Rely, 0.25, step.time);
+        }
+    }
+
+    fn note_repeat(&mut self, step: &mut Step<'_>, contact_id: &Text, issue: Option<&Text>) {
+        let Some(issue) = issue else { return };
+        let resolved = self.contacts.iter().find(|held| held.has_issue && held.issue == *issue);
+        let Some(closed_at) = resolved.map(|held| held.closed_at) else { return };
+        if closed_at <= step.time && step.time <= closed_at.plus_days(REPEAT_DAYS) {
+            self.timers.disarm(TimerKind::Contact, issue);
+            self.blame(step, Class::ComRepeat, contact_id, 0.5);
+        }
+    }
+
+    fn close_contact(&mut self, step: &mut Step<'_>, closed: &ContactClosed) {
+        let eta = step.policy.eta(closed.attested_by);
+        if closed.transfers >= 2 {
+            let base = (0.25 * f64::from(closed.transfers - 1)).min(1.0);
+            self.blame(step, Class::ComTransfer, &closed.contact_id, base * eta);
+        }
+        if let (Some(waited), Some(stated)) = (closed.waited_ms, closed.wait_stated_ms)
+            && waited > 2 * stated
+        {
+            self.blame(step, Class::CarWait, &closed.contact_id, 0.25 * eta);
+        }
+        if closed.resolved {
+            self.note_resolution(step, closed);
+        }
+    }
+
+    /// Remembers a resolved contact, one an issue; a week on without another, it was resolved at the first contact.
+    fn note_resolution(&mut self, step: &Step<'_>, closed: &ContactClosed) {
+        let issue = closed.issue.as_ref().unwrap_or(&closed.contact_id).clone();
+        self.contacts.retain(|held| held.issue != issue);
+        if self.contacts.len() == FEW {
+            let age = |held: &ResolvedContact| (held.closed_at, held.issue.clone());
+            let oldest = self.contacts.iter().map(age).min().map(|(_, issue)| issue);
+            if let Some(oldest) = oldest {
+                self.contacts.retain(|held| held.issue != oldest);
+                self.timers.disarm(TimerKind::Contact, &oldest);
+            }
+        }
+        self.timers.arm(TimerKind::Contact, &issue, step.time.plus_days(REPEAT_DAYS));
+        self.contacts.push_back(ResolvedContact {
+            issue,
+            has_issue: closed.issue.is_some(),
+            contact_id: closed.contact_id.clone(),
+            closed_at: step.time,
+            attested_by: closed.attested_by,
+        });
+    }
+
+    pub(super) fn confirm_resolution(&mut self, step: &mut Step<'_>, issue: &str) {
+        let Some(held) = self.contacts.iter().find(|held| *held.issue == *issue) else { return };
+        let (contact_id, eta) = (held.contact_id.clone(), step.policy.eta(held.attested_by));
+        self.credit(step, Class::ComFcr, &contact_id, 0.5 * eta);
+    }
+
+    fn note_notice(
+        &mut self,
+        step: &mut Step<'_>,
+        kind: NoticeKind,
+        subscription_id: Option<&Text>,
+        about_id: Option<&Text>,
+        states_price: bool,
+    ) {
+        if let Some(id) = subscription_id
+            && let Some(held) = self.mention_subscription(step, id)
+        {
+            held.note_notice(kind, step.time, states_price);
+            if kind == NoticeKind::UsageAlert {
+                let key = format!("{id}/{}", month_of(step.time));
+                self.credit(step, Class::ProWarned, &key, 0.5);
+            }
+        }
+        if let Some(about) = about_id {
+            self.note_about(step, about, About::Notice);
+            let credit = self.credits.iter_mut().find(|credit| credit.id == *about);
+            if let Some(credit) = credit.filter(|_| kind == NoticeKind::CreditExpiry) {
+                credit.noticed_at =
+                    Some(credit.noticed_at.map_or(step.time, |held| held.max(step.time)));
+            }
+        }
+    }
+
+    /// A month after service came back: was the outage paid for?
+    pub(super) fn judge_outage(&mut self, step: &mut Step<'_>, failure_id: &str) {
+        let Some(failure) = self.failures.iter().find(|slot| *slot.id == *failure_id) else {
+            return;
+        };
+        let subscription =
+            failure.failed.value.subscription_id.as_deref().and_then(|id| self.subscription(id));
+        if let Some(finding) = s06::judge(step, failure, subscription) {
+            self.hold(step, finding);
+        }
+    }
+}
+
+/// `YYYY-MM` of a time, UTC.
+fn month_of(time: EventTime) -> String {
+    let day = time.date();
+    format!("{:04}-{:02}", day.year(), day.month())
+}

@@ -1,0 +1,435 @@
+//! A squeeze from the first evaluation that holds to the last penny given back: what is said when, and what it weighs.
+
+use super::{
+    Comparator, Level, SqueezeAlert, SqueezeChange, SqueezeSlot, SqueezeState, SqueezeType,
+    dedup_key, severity,
+};
+use crate::model::customer::Customer;
+use crate::model::output::OutputBody;
+use crate::model::step::Step;
+use crate::model::{Class, Currency, EventTime, EvidenceId, Micros, Money, Sign, Text};
+
+/// Squeeze slots of a customer.
+const SLOTS: usize = 12;
+/// A comparator on sale longer than this weighs more, in days.
+const LONG_ON_SALE_DAYS: i64 = 90;
+
+/// A rule that holds: what a detector found.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The type.
+    pub kind: SqueezeType,
+    /// The subscription it belongs to.
+    pub subscription: Option<Text>,
+    /// What within the customer and subscription; `-` if nothing.
+    pub subject: Text,
+    /// Of all its amounts.
+    pub currency: Currency,
+    /// E_m, minor units.
+    pub excess_monthly: f64,
+    /// What this evaluation adds to what was taken, minor units, at least 0.
+    pub added: i64,
+    /// The monthly charge severity is relative to.
+    pub bill: Option<i64>,
+    /// The plan compared with, and since when it is on sale.
+    pub comparator: Option<(Comparator, EventTime)>,
+    /// The id of what was judged.
+    pub reference: Text,
+    /// FAI.SQUEEZE weighs severity times this; 0: no evidence.
+    pub evidence_per_severity: f64,
+    /// Scales the type's culpability.
+    pub culpability_share: f64,
+    /// What later bills are compared with.
+    pub baseline: Option<i64>,
+    /// What another squeeze, the cause of this one, has accrued: it counts for severity only, minor units.
+    pub accrued_by_cause: i64,
+}
+
+impl Finding {
+    /// A one-off amount: a twelfth of it a month, all of it taken at once.
+    pub fn one_off(kind: SqueezeType, subject: Text, amount: Money, reference: Text) -> Self {
+        Self {
+            kind,
+            subscription: None,
+            subject,
+            currency: amount.currency,
+            excess_monthly: amount.minor as f64 / 12.0,
+            added: amount.minor.max(0),
+            bill: None,
+            comparator: None,
+            reference,
+            evidence_per_severity: 1.0,
+            culpability_share: 1.0,
+            baseline: None,
+            accrued_by_cause: 0,
+        }
+    }
+
+    /// The same, on a subscription whose monthly charge is `bill`.
+    #[must_use]
+    pub fn on(mut self, subscription: Option<(Text, i64)>) -> Self {
+        if let Some((id, bill)) = subscription {
+            self.subscription = Some(id);
+            self.bill = Some(bill);
+        }
+        self
+    }
+}
+
+impl SqueezeType {
+    /// Evaluations that must hold before it is said.
+    const fn evaluations_to_open(self) -> u32 {
+        match self {
+            Self::S01 | Self::S07 => 2,
+            Self::S19 => 3,
+            _ => 1,
+        }
+    }
+
+    /// It must stop before it can be resolved: giving the past back does not end what goes on.
+    const fn must_stop_first(self) -> bool {
+        matches!(
+            self,
+            Self::S01
+                | Self::S02
+                | Self::S03
+                | Self::S05
+                | Self::S07
+                | Self::S11
+                | Self::S16
+                | Self::S19
+                | Self::S20
+        )
+    }
+}
+
+impl Customer {
+    /// A rule holds: its slot opens, grows or comes back, and what it weighs is recorded. Nothing, if the slot is of another
+    /// currency.
+    pub fn hold(&mut self, step: &mut Step<'_>, finding: Finding) {
+        let key =
+            dedup_key(finding.kind, &self.id, finding.subscription.as_deref(), &finding.subject);
+        self.squeezes.retain(|slot| slot.key != key || !slot.is_history(step.time));
+        let place = self.squeezes.iter().position(|slot| slot.key == key);
+        let index = place.unwrap_or_else(|| self.open_slot(step, key, &finding));
+        if self.squeezes[index].currency != finding.currency {
+            return;
+        }
+        let is_vulnerable = self.is_vulnerable(step.time);
+        let slot = &mut self.squeezes[index];
+        let change = slot.evaluate(step, &finding, is_vulnerable);
+        if slot.state != SqueezeState::Pending {
+            let bad_profit =
+                if change == Some(SqueezeChange::Opened) { slot.gross } else { finding.added };
+            let account = self.accounts.of(finding.currency);
+            account.bad_profit = account.bad_profit.saturating_add(bad_profit);
+        }
+        self.say_squeeze(step, index, change, None);
+        self.weigh_squeeze(step, index, &finding);
+    }
+
+    /// Records what an evaluation weighs, once the squeeze is said.
+    fn weigh_squeeze(&mut self, step: &mut Step<'_>, index: usize, finding: &Finding) {
+        let slot = &self.squeezes[index];
+        let weight = (slot.severity.value * finding.evidence_per_severity).min(8.0);
+        if slot.state == SqueezeState::Pending || weight <= 0.0 {
+            return;
+        }
+        let key = format!("{}/{}", slot.key, finding.reference);
+        if self.observe(step, Class::FaiSqueeze, &key, Sign::Negative, weight, step.time) {
+            self.squeezes[index].evidence_weight += weight;
+        }
+    }
+
+    /// Makes room for a new slot, and makes it; its place.
+    fn open_slot(&mut self, step: &Step<'_>, key: Text, finding: &Finding) -> usize {
+        if self.squeezes.len() == SLOTS {
+            let rank = |slot: &SqueezeSlot| (slot.state != SqueezeState::Resolved, slot.accrued());
+            let leaves = (0..SLOTS).min_by(|a, b| {
+                let (a, b) = (&self.squeezes[*a], &self.squeezes[*b]);
+                rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))
+            });
+            leaves.map(|index| self.squeezes.remove(index));
+            self.overflows.squeeze += 1;
+        }
+        self.squeezes.push(SqueezeSlot {
+            key,
+            kind: finding.kind,
+            subscription: finding.subscription.clone(),
+            subject: finding.subject.clone(),
+            currency: finding.currency,
+            state: SqueezeState::Pending,
+            generation: 1,
+            held: 0,
+            gross: 0,
+            refunded: 0,
+            excess_monthly: 0.0,
+            severity: severity(0.0, None, 0, 0.0, 1.0, 1.0, 1.0, step.policy),
+            alerted: None,
+            since: step.time,
+            opened_at: step.time,
+            resolved_at: None,
+            comparator: None,
+            references: Vec::new(),
+            evidence_weight: 0.0,
+            baseline: None,
+            was_complained_of: false,
+            muted_until: None,
+        });
+        self.squeezes.len() - 1
+    }
+
+    /// Says what changed, unless the slot is muted; a muted alert counts as said.
+    fn say_squeeze(
+        &mut self,
+        step: &mut Step<'_>,
+        index: usize,
+        change: Option<SqueezeChange>,
+        reason: Option<&str>,
+    ) {
+        let Some(change) = change else { return };
+        let slot = &mut self.squeezes[index];
+        if change != SqueezeChange::Suppressed {
+            slot.alerted = Some((slot.level(), slot.accrued()));
+            if slot.is_muted(step.as_of) {
+                return;
+            }
+        }
+        let alert = slot.alert(change, reason, step);
+        step.said.push(OutputBody::Squeeze(Box::new(alert)));
+    }
+
+    /// The rule of every slot of `kind` on `subscription` that `concerns` names no longer holds.
+    pub fn stop_squeezes(
+        &mut self,
+        step: &mut Step<'_>,
+        kind: SqueezeType,
+        subscription: &str,
+        concerns: impl Fn(&SqueezeSlot) -> bool,
+    ) {
+        let is_meant = |slot: &SqueezeSlot| {
+            slot.kind == kind
+                && slot.subscription.as_deref() == Some(subscription)
+                && concerns(slot)
+        };
+        self.squeezes.retain(|slot| !(slot.state == SqueezeState::Pending && is_meant(slot)));
+        let mut keys: Vec<Text> = self
+            .squeezes
+            .iter()
+            .filter(|slot| slot.is_open() && is_meant(slot))
+            .map(|slot| slot.key.clone())
+            .collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.stop_squeeze(step, &key);
+        }
+    }
+
+    fn stop_squeeze(&mut self, step: &mut Step<'_>, key: &str) {
+        let Some(index) = self.squeezes.iter().position(|slot| *slot.key == *key) else { return };
+        self.squeezes[index].state = SqueezeState::Stopped;
+        self.say_squeeze(step, index, Some(SqueezeChange::Stopped), None);
+        let slot = &self.squeezes[index];
+        if slot.gross == 0 {
+            self.resolve_squeeze(step, index, "nothing_owed");
+        } else if slot.is_refunded() {
+            self.resolve_squeeze(step, index, "refunded");
+        } else {
+            self.end_harm_of(step, key);
+        }
+    }
+
+    /// A squeeze is made good, and with it the harm it did to a vulnerable customer ends.
+    pub(super) fn resolve_squeeze(&mut self, step: &mut Step<'_>, index: usize, reason: &str) {
+        let slot = &mut self.squeezes[index];
+        slot.state = SqueezeState::Resolved;
+        slot.resolved_at = Some(step.time);
+        let key = slot.key.clone();
+        self.say_squeeze(step, index, Some(SqueezeChange::Resolved), Some(reason));
+        self.end_harm_of(step, &key);
+    }
+
+    /// Resolves the S11 that `cause` was the cause of.
+    fn end_harm_of(&mut self, step: &mut Step<'_>, cause: &str) {
+        let is_its_harm = |slot: &SqueezeSlot| {
+            slot.kind == SqueezeType::S11 && slot.is_open() && *slot.subject == *cause
+        };
+        if let Some(index) = self.squeezes.iter().position(is_its_harm) {
+            self.resolve_squeeze(step, index, "cause_ended");
+        }
+    }
+
+    /// Money back for the squeeze that `about` names by key or subject: the first by key that is not resolved. Whether there
+    /// was one.
+    pub fn redress(
+        &mut self,
+        step: &mut Step<'_>,
+        about: &str,
+        amount: Money,
+        reference: &str,
+        is_unprompted: bool,
+    ) -> bool {
+        let Some(index) = self.unresolved_squeeze(about, Some(amount.currency)) else {
+            return false;
+        };
+        self.redress_slot(step, index, amount.minor, reference, is_unprompted, step.time);
+        true
+    }
+
+    /// The first slot by key that is not resolved and has `about` as key or subject.
+    pub fn unresolved_squeeze(&self, about: &str, currency: Option<Currency>) -> Option<usize> {
+        let is_meant = |slot: &SqueezeSlot| {
+            slot.state != SqueezeState::Resolved
+                && (*slot.key == *about || *slot.subject == *about)
+                && currency.is_none_or(|currency| slot.currency == currency)
+        };
+        (0..self.squeezes.len())
+            .filter(|index| is_meant(&self.squeezes[*index]))
+            .min_by(|a, b| self.squeezes[*a].key.cmp(&self.squeezes[*b].key))
+    }
+
+    /// Money back for one slot, counted from `time`.
+    pub(in crate::model) fn redress_slot(
+        &mut self,
+        step: &mut Step<'_>,
+        index: usize,
+        minor: i64,
+        reference: &str,
+        is_unprompted: bool,
+        time: EventTime,
+    ) {
+        let slot = &mut self.squeezes[index];
+        let before = slot.share_refunded();
+        slot.refunded = slot.refunded.saturating_add(minor);
+        let growth = slot.share_refunded() - before;
+        let had_to_complain = slot.was_complained_of && !is_unprompted;
+        let weight = 0.75 * growth * slot.evidence_weight * if had_to_complain { 0.5 } else { 1.0 };
+        let key = format!("{}/{reference}", slot.key);
+        let may_resolve = if slot.kind.must_stop_first() {
+            slot.state == SqueezeState::Stopped
+        } else {
+            slot.is_open() || slot.state == SqueezeState::Stopped
+        };
+        let is_resolved = may_resolve && slot.is_refunded();
+        self.observe(step, Class::FaiRedress, &key, Sign::Positive, weight.min(8.0), time);
+        if is_resolved {
+            self.resolve_squeeze(step, index, "refunded");
+        }
+    }
+
+    /// Mutes a squeeze until `until`, and says so.
+    pub fn suppress(&mut self, step: &mut Step<'_>, key: &str, reason: &str, until: EventTime) {
+        if let Some(index) = self.squeezes.iter().position(|slot| *slot.key == *key) {
+            self.say_squeeze(step, index, Some(SqueezeChange::Suppressed), Some(reason));
+            self.squeezes[index].muted_until = Some(until);
+        }
+    }
+
+    /// Takes a squeeze back that turns out not to have been one: its evidence, its money and its alert.
+    pub(in crate::model) fn withdraw_squeeze(
+        &mut self,
+        step: &mut Step<'_>,
+        index: usize,
+        reference: &str,
+        minor: i64,
+    ) {
+        let slot = &mut self.squeezes[index];
+        slot.gross = slot.gross.saturating_sub(minor).max(0);
+        let (currency, id) = (
+            slot.currency,
+            EvidenceId::new(Class::FaiSqueeze, &format!("{}/{reference}", slot.key)),
+        );
+        self.retract(step, id);
+        let account = self.accounts.of(currency);
+        account.bad_profit = account.bad_profit.saturating_sub(minor);
+        self.resolve_squeeze(step, index, "withdrawn");
+    }
+}
+
+impl SqueezeSlot {
+    /// Takes in an evaluation that holds; what changed, if it is to be said.
+    fn evaluate(
+        &mut self,
+        step: &Step<'_>,
+        finding: &Finding,
+        is_vulnerable: bool,
+    ) -> Option<SqueezeChange> {
+        if self.state == SqueezeState::Resolved {
+            (self.gross, self.refunded, self.evidence_weight) = (0, 0, 0.0);
+        }
+        self.gross = self.gross.saturating_add(finding.added.max(0));
+        self.excess_monthly = finding.excess_monthly;
+        self.comparator = finding.comparator.as_ref().map(|(comparator, _)| comparator.clone());
+        if finding.baseline.is_some() {
+            self.baseline = finding.baseline;
+        }
+        self.note_reference(finding.reference.clone());
+        let is_long_on_sale = finding.comparator.as_ref().is_some_and(|(_, on_sale_from)| {
+            *on_sale_from < step.time.plus_days(-LONG_ON_SALE_DAYS)
+        });
+        self.severity = severity(
+            finding.excess_monthly,
+            finding.bill.filter(|bill| *bill > 0),
+            self.accrued().saturating_add(finding.accrued_by_cause),
+            step.policy.kappa(finding.kind) * finding.culpability_share,
+            if is_vulnerable { 1.5 } else { 1.0 },
+            if is_long_on_sale { 1.25 } else { 1.0 },
+            step.policy.scale(finding.currency),
+            step.policy,
+        );
+        match self.state {
+            SqueezeState::Pending => {
+                self.held += 1;
+                if self.held < self.kind.evaluations_to_open() {
+                    return None;
+                }
+                (self.state, self.opened_at) = (SqueezeState::Open, step.time);
+                Some(SqueezeChange::Opened)
+            }
+            SqueezeState::Open | SqueezeState::Escalated => {
+                let has_grown = self.has_grown();
+                if has_grown {
+                    self.state = SqueezeState::Escalated;
+                }
+                has_grown.then_some(SqueezeChange::Escalated)
+            }
+            SqueezeState::Stopped | SqueezeState::Resolved => {
+                self.generation += 1;
+                (self.state, self.opened_at) = (SqueezeState::Open, step.time);
+                Some(SqueezeChange::Reopened)
+            }
+        }
+    }
+
+    /// The alert that says `change`.
+    fn alert(&self, change: SqueezeChange, reason: Option<&str>, step: &Step<'_>) -> SqueezeAlert {
+        let money = |minor| Money::new(minor, self.currency);
+        let severity = &self.severity;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a monthly excess is far below 2^63 minor units"
+        )]
+        let excess_monthly = self.excess_monthly.round_ties_even() as i64;
+        SqueezeAlert {
+            change,
+            dedup_key: self.key.clone(),
+            kind: self.kind,
+            generation: self.generation,
+            state: self.state,
+            level: Level::of(Micros::round(severity.value)),
+            severity: Micros::round(severity.value),
+            subscription_id: self.subscription.clone(),
+            subject: self.subject.clone(),
+            excess_monthly: money(excess_monthly),
+            accrued: money(self.accrued()),
+            refunded: money(self.refunded),
+            since: self.since,
+            opened_at: self.opened_at,
+            factors: [severity.u, severity.kappa, severity.v, severity.k].map(Micros::round),
+            comparator: self.comparator.clone(),
+            evidence: self.references.clone(),
+            reason: reason.map(Into::into),
+            policy: step.policy.version.clone(),
+        }
+    }
+}

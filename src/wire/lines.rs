@@ -1,0 +1,120 @@
+//! Outputs, dead letters and state as the lines of files.
+
+use super::say;
+use super::writer::Writer;
+use crate::engine::{Action, CustomerView, Effect, Output, OutputBody, Rejection, Stream};
+
+/// Our name as a source of events.
+pub(super) const SOURCE: &str = "/goodfaith";
+
+/// Which file a line belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileKind {
+    /// `scores.ndjson`
+    Scores,
+    /// `alerts.ndjson`
+    Alerts,
+    /// `loyalty.ndjson`
+    Loyalty,
+    /// `evidence.ndjson`
+    Evidence,
+    /// `dead_letters.ndjson`
+    DeadLetters,
+}
+
+impl FileKind {
+    /// Every kind, in the order of a replay's folder.
+    pub const ALL: [Self; 5] =
+        [Self::Scores, Self::Alerts, Self::Loyalty, Self::Evidence, Self::DeadLetters];
+
+    /// The file's name without its ending.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scores => "scores",
+            Self::Alerts => "alerts",
+            Self::Loyalty => "loyalty",
+            Self::Evidence => "evidence",
+            Self::DeadLetters => "dead_letters",
+        }
+    }
+
+    const fn of(stream: Stream) -> Self {
+        match stream {
+            Stream::Scores => Self::Scores,
+            Stream::Alerts => Self::Alerts,
+            Stream::Loyalty => Self::Loyalty,
+            Stream::Evidence => Self::Evidence,
+        }
+    }
+}
+
+/// The line an effect is in a file, without line feed, and which file.
+pub fn file_line(effect: &Effect) -> (FileKind, String) {
+    match &effect.action {
+        Action::Publish(output) => (FileKind::of(output.stream()), structured(output)),
+        Action::DeadLetter(rejection) => {
+            (FileKind::DeadLetters, dead_letter(effect.source.offset, rejection))
+        }
+    }
+}
+
+/// An output as one CloudEvent.
+pub(super) fn structured(output: &Output) -> String {
+    let has_data = output.body != OutputBody::CustomerErased;
+    let mut out = Writer::default();
+    out.object(|out| {
+        out.name("specversion").text("1.0");
+        out.name("id").text(&output.id());
+        out.name("source").text(SOURCE);
+        out.name("type").text(&type_of(output));
+        out.name("subject").text(&output.customer);
+        out.name("time").time(output.time);
+        if has_data {
+            out.name("datacontenttype").text("application/json");
+            out.name("sequence").text(&output.sequence.to_string());
+        }
+        if let Some(causation_id) = &output.causation_id {
+            out.name("causationid").text(causation_id);
+        }
+        if has_data {
+            out.name("data").object(|out| say::data(output, out));
+        }
+    });
+    out.into_string()
+}
+
+/// An output's `data` alone.
+pub(super) fn data(output: &Output) -> String {
+    let mut out = Writer::default();
+    out.object(|out| say::data(output, out));
+    out.into_string()
+}
+
+/// The type of an output, prefix and version included.
+pub(super) fn type_of(output: &Output) -> String {
+    format!("io.goodfaith.{}.v1", output.kind())
+}
+
+fn dead_letter(line: i64, rejection: &Rejection) -> String {
+    let mut out = Writer::default();
+    out.object(|out| {
+        out.name("line").int(line);
+        out.name("reason").text(rejection.reason.as_str());
+        out.name("detail").optional(rejection.detail.as_deref(), Writer::text);
+        out.name("id").optional(rejection.id.as_deref(), Writer::text);
+        out.name("subject").optional(rejection.subject.as_deref(), Writer::text);
+    });
+    out.into_string()
+}
+
+/// A customer's state as a line of `state.ndjson`, without line feed.
+pub fn state_line(view: &CustomerView) -> String {
+    customer_json(view, true)
+}
+
+/// A customer's state as one JSON object. `restricted`: loyalty and reciprocity too, which patient customers would be squeezed by.
+pub fn customer_json(view: &CustomerView, restricted: bool) -> String {
+    let mut out = Writer::default();
+    out.object(|out| say::state(view, restricted, out));
+    out.into_string()
+}

@@ -1,0 +1,129 @@
+//! Writes JSON in a fixed order, numbers as published. It leaves the order, and what to leave out, to its callers.
+
+use std::io::Write as _;
+
+use crate::model::{EventTime, Micros, Money};
+
+/// A JSON text in the making.
+#[derive(Debug, Default)]
+pub(super) struct Writer(Vec<u8>);
+
+impl Writer {
+    /// An object with the members that `members` writes.
+    pub(super) fn object(&mut self, members: impl FnOnce(&mut Self)) {
+        self.separate();
+        self.0.push(b'{');
+        members(self);
+        self.0.push(b'}');
+    }
+
+    /// A list with the items that `items` writes.
+    pub(super) fn list(&mut self, items: impl FnOnce(&mut Self)) {
+        self.separate();
+        self.0.push(b'[');
+        items(self);
+        self.0.push(b']');
+    }
+
+    /// The name of the member whose value is written next.
+    pub(super) fn name(&mut self, name: &str) -> &mut Self {
+        self.text(name);
+        self.0.push(b':');
+        self
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.separate();
+        serde_json::to_writer(&mut self.0, text).expect("a vector takes all that is written");
+    }
+
+    pub(super) fn null(&mut self) {
+        self.plain(format_args!("null"));
+    }
+
+    pub(super) fn bool(&mut self, value: bool) {
+        self.plain(format_args!("{value}"));
+    }
+
+    pub(super) fn int(&mut self, value: impl Into<i128>) {
+        self.plain(format_args!("{}", value.into()));
+    }
+
+    /// A finite number, in the shortest text that reads back as the same bits.
+    pub(super) fn number(&mut self, value: f64) {
+        self.separate();
+        serde_json::to_writer(&mut self.0, &value).expect("a vector takes all that is written");
+    }
+
+    /// A published decimal.
+    pub(super) fn micros(&mut self, value: Micros) {
+        self.plain(format_args!("{value}"));
+    }
+
+    pub(super) fn time(&mut self, time: EventTime) {
+        self.plain(format_args!("\"{time}\""));
+    }
+
+    pub(super) fn money(&mut self, money: &Money) {
+        self.object(|out| {
+            out.name("minor").int(money.minor);
+            out.name("currency").text(money.currency.as_str());
+        });
+    }
+
+    /// What `write` makes of the value, or `null`.
+    pub(super) fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        match value {
+            Some(value) => write(self, value),
+            None => self.null(),
+        }
+    }
+
+    /// The text, so far or in the end.
+    pub(super) fn into_string(self) -> String {
+        String::from_utf8(self.0).expect("only text is written")
+    }
+
+    /// True before anything was written into the object or list just opened.
+    pub(super) fn is_at_start(&self) -> bool {
+        matches!(self.0.last(), None | Some(b'{' | b'['))
+    }
+
+    fn plain(&mut self, text: std::fmt::Arguments<'_>) {
+        self.separate();
+        self.0.write_fmt(text).expect("a vector takes all that is written");
+    }
+
+    /// A comma, unless this is the first member or item, or a member's value.
+    fn separate(&mut self) {
+        if !self.is_at_start() && self.0.last() != Some(&b':') {
+            self.0.push(b',');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_and_items_are_separated_and_texts_escaped() {
+        let mut out = Writer::default();
+        out.object(|out| {
+            out.name("a\"").text("x:{[\n");
+            out.name("b").list(|out| {
+                out.int(-1);
+                out.number(0.1);
+                out.micros(Micros::new(250_000));
+                out.object(|_| ());
+                out.bool(true);
+            });
+            out.name("c").optional(None::<i64>, Writer::int);
+            out.name("d").time(EventTime::default());
+        });
+        assert_eq!(
+            out.into_string(),
+            r#"{"a\"":"x:{[\n","b":[-1,0.1,0.25,{},true],"c":null,"d":"1970-01-01T00:00:00.000Z"}"#
+        );
+    }
+}
