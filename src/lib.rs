@@ -12,6 +12,8 @@ pub mod cli;
 #[cfg(feature = "service")]
 pub mod config;
 #[cfg(feature = "service")]
+pub mod http;
+#[cfg(feature = "service")]
 pub mod kafka;
 #[cfg(feature = "service")]
 pub mod live;
