@@ -132,6 +132,8 @@ fn a_wrong_key_is_named_with_its_place_and_the_nearest_right_one() {
         "[kafka]\nbootstrap_servers = \"x\"\ncommit_interval = \"1h\"",
         "[kafka]\nbootstrap_servers = \"x\"\ntopic_prefix = \"good faith\"",
         "[kafka]\nbootstrap_servers = \"x\"\n[kafka.properties]\n\"group.id\" = \"mine\"",
+        "[kafka]\nbootstrap_servers = \"x\"\n[kafka.properties]\n\"enable.auto.commit\" = \"mine\"",
+        "[kafka]\nbootstrap_servers = \"x\"\n[kafka.properties]\n\"sasl.passwrod\" = \"mine\"",
         "[kafka]\nbootstrap_servers = \"x\"\n[kafka.properties]\n\"sasl.password\" = { fil = \"x\" }",
         "[kafka]\nbootstrap_servers = \"x\"\n[log]\nfilter = \"goodfaith=loud\"",
     ];
@@ -147,7 +149,9 @@ fn a_wrong_key_is_named_with_its_place_and_the_nearest_right_one() {
         goodfaith.toml:4:1: kafka.commit_interval: `90 parsecs` is not a duration: a number and ms, s, m, h or d, as in "100ms" or "90d"
         goodfaith.toml:3:1: kafka.commit_interval: 1h is out of range: from 1ms to 5s
         goodfaith.toml:3:1: kafka.topic_prefix: must be 1 to 200 letters, digits, `.`, `_` or `-`
-        goodfaith.toml:4:1: kafka.properties.group.id: is not for you to set: set kafka.group_id
+        goodfaith.toml:4:1: kafka.properties.group.id: has a key of its own: set kafka.group_id
+        goodfaith.toml:4:1: kafka.properties.enable.auto.commit: is not for you to set: the service sets it itself
+        goodfaith.toml:4:1: kafka.properties.sasl.passwrod: No such configuration property: "sasl.passwrod"
         goodfaith.toml:4:19: kafka.properties.sasl.password: expected a text, a number, true or false, { file = "…" } or { env = "…" }
         goodfaith.toml:4:1: log.filter: `goodfaith=loud`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5; write for example "info" or "warn,goodfaith=debug"
     "#);
@@ -212,14 +216,14 @@ fn a_property_may_come_from_the_environment() {
 
 #[test]
 fn no_secret_is_ever_shown() {
-    let config = "[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n\"ssl.key.pem\" = \"hunter2\"\n\"sasl.oauthbearer.client.secret\" = \"hunter2\"\n\
-                  \"sasl.jaas.config\" = \"hunter2\"\n\"x.TOKEN\" = \"hunter2\"\n\"ssl.key.password\" = { file = \"password\" }\n\"client.id\" = \"shown\"";
+    let config = "[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n\"ssl.key.pem\" = \"hunter2\"\n\"ssl.keystore.password\" = \"hunter2\"\n\
+                  \"ssl.key.password\" = { file = \"password\" }\n\"client.rack\" = \"shown\"";
     let config = Case::new(&format!("{MINIMAL}{config}")).file("password", "hunter2").loaded();
     let told = [config.to_toml(), config.to_json(), format!("{config:?} {config:#?}")];
     for text in &told {
         assert!(!text.contains("hunter2"), "{text}");
     }
-    assert!(told[0].contains("\"client.id\" = \"shown\""), "{}", told[0]);
+    assert!(told[0].contains("\"client.rack\" = \"shown\""), "{}", told[0]);
     assert!(told[0].contains("file = \"password\""), "{}", told[0]);
 }
 

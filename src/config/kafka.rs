@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::raw::{RawDelivery, RawEncoding, RawKafka, RawProperty};
 use super::{Invalid, invalid};
-use crate::kafka::{Delivery, KafkaSettings};
+use crate::kafka::{Delivery, Error, KafkaSettings};
 use crate::wire::Encoding;
 
 /// The most worker threads: beyond it, more machines help more than more threads.
@@ -23,7 +23,7 @@ pub(super) fn settings(
     folder: &Path,
     environment: &BTreeMap<String, String>,
 ) -> Result<KafkaSettings, Invalid> {
-    Ok(KafkaSettings {
+    checked(KafkaSettings {
         bootstrap_servers: bootstrap_servers(raw)?,
         group_id: text("kafka.group_id", &raw.group_id)?,
         instance_id: raw
@@ -133,23 +133,38 @@ fn parse_duration(text: &str) -> Option<Duration> {
     number.parse::<u64>().ok()?.checked_mul(unit_ms).map(Duration::from_millis)
 }
 
-/// Client properties on which the promises of the service rest, and what to set instead.
-const OWNED_PROPERTIES: [(&str, &str); 14] = [
-    ("auto.offset.reset", "positions are always explicit"),
-    ("bootstrap.servers", "set kafka.bootstrap_servers"),
-    ("enable.auto.commit", "offsets are committed with what follows from them"),
-    ("enable.auto.offset.store", "offsets are committed with what follows from them"),
-    ("enable.idempotence", "outputs are never reordered or doubled"),
-    ("group.id", "set kafka.group_id"),
-    ("group.instance.id", "set kafka.instance_id"),
-    ("isolation.level", "input is read committed"),
-    ("metadata.broker.list", "set kafka.bootstrap_servers"),
-    ("partition.assignment.strategy", "partitions move cooperatively"),
-    ("partitioner", "keys land where JVM producers put them"),
-    ("transaction.timeout.ms", "it fits the commit interval"),
-    ("transactional.id", "it follows from group, instance and worker"),
-    ("acks", "an output counts once all replicas have it"),
+/// Client properties that have a key of their own.
+const OWN_KEYS: [(&str, &str); 4] = [
+    ("bootstrap.servers", "bootstrap_servers"),
+    ("group.id", "group_id"),
+    ("group.instance.id", "instance_id"),
+    ("metadata.broker.list", "bootstrap_servers"),
 ];
+
+/// Whether the service can be run with them. What it refuses, it refuses without naming a value.
+fn checked(settings: KafkaSettings) -> Result<KafkaSettings, Invalid> {
+    let Err(error) = settings.check() else { return Ok(settings) };
+    Err(match error {
+        Error::ReservedProperty { key } => {
+            let own = OWN_KEYS.iter().find(|(property, _own)| *property == key);
+            let problem = own.map_or_else(
+                || "is not for you to set: the service sets it itself".to_owned(),
+                |(_property, own)| format!("has a key of its own: set kafka.{own}"),
+            );
+            about_property(&key, problem)
+        }
+        Error::Property { key, reason } => about_property(&key, reason),
+        Error::Setting { key, expected } => Invalid {
+            key: vec!["kafka".to_owned(), key.to_owned()],
+            problem: format!("must be {expected}"),
+        },
+        error => Invalid { key: vec!["kafka".to_owned()], problem: error.to_string() },
+    })
+}
+
+fn about_property(name: &str, problem: String) -> Invalid {
+    Invalid { key: ["kafka", "properties", name].map(str::to_owned).into(), problem }
+}
 
 /// The properties with their secrets read.
 fn properties(
@@ -158,14 +173,8 @@ fn properties(
     environment: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Invalid> {
     let property = |(name, value): (&String, &RawProperty)| {
-        let wrong = |problem: String| Invalid {
-            key: ["kafka", "properties", name].map(str::to_owned).into(),
-            problem,
-        };
-        if let Some((_name, why)) = OWNED_PROPERTIES.iter().find(|(owned, _why)| owned == name) {
-            return Err(wrong(format!("is not for you to set: {why}")));
-        }
-        let value = value.resolve(folder, environment).map_err(wrong)?;
+        let value =
+            value.resolve(folder, environment).map_err(|problem| about_property(name, problem))?;
         Ok((name.clone(), value))
     };
     raw.iter().map(property).collect()

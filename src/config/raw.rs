@@ -208,3 +208,18 @@ impl fmt::Debug for RawProperties {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_known_by_its_name() {
+        for name in
+            ["sasl.password", "ssl.key.pem", "client.secret", "access.TOKEN", "sasl.jaas.config"]
+        {
+            assert!(is_secret(name), "{name}");
+        }
+        assert!(!is_secret("sasl.username"));
+    }
+}
