@@ -17,3 +17,5 @@ pub mod http;
 pub mod kafka;
 #[cfg(feature = "service")]
 pub mod live;
+#[cfg(feature = "service")]
+pub mod telemetry;
