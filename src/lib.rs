@@ -12,6 +12,10 @@ pub mod cli;
 #[cfg(feature = "service")]
 pub mod config;
 #[cfg(feature = "service")]
+pub mod files;
+#[cfg(feature = "service")]
+pub mod generate;
+#[cfg(feature = "service")]
 pub mod http;
 #[cfg(feature = "service")]
 pub mod kafka;

@@ -106,8 +106,8 @@ impl ReferenceLog {
 
 /// Reads the reference log until told to stop.
 pub(super) struct ReferenceReader {
+    queue: FetchQueue<DefaultConsumerContext>,
     consumer: Arc<BaseConsumer>,
-    topic: String,
     log: Arc<ReferenceLog>,
     observer: Arc<dyn Observer>,
 }
@@ -130,12 +130,16 @@ impl ReferenceReader {
         if start > 0 {
             return Err(Error::ReferenceTruncated { topic: topic.to_owned(), start });
         }
+        let consumer = Arc::new(consumer);
+        let queue = FetchQueue::new(Arc::clone(&consumer));
+        // Before records can flow, or some would take the consumer's own queue.
+        queue.forward(topic, 0);
         let mut partitions = TopicPartitionList::new();
         let assigned = partitions
             .add_partition_offset(topic, 0, Offset::Offset(0))
             .and_then(|()| consumer.assign(&partitions));
         assigned.map_err(Error::while_doing("reading the reference log"))?;
-        let reader = Self { consumer: Arc::new(consumer), topic: topic.to_owned(), log, observer };
+        let reader = Self { queue, consumer, log, observer };
         std::thread::Builder::new()
             .name("reference".to_owned())
             .spawn(move || reader.run(&stop))
@@ -143,15 +147,13 @@ impl ReferenceReader {
     }
 
     fn run(self, stop: &AtomicBool) -> Result<()> {
-        let queue: FetchQueue<DefaultConsumerContext> = FetchQueue::new(Arc::clone(&self.consumer));
-        queue.forward(&self.topic, 0);
         while !stop.load(Ordering::Acquire) {
             if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
                 refuse_lasting(error)?;
             }
-            let first = queue.fetch(1, WAIT);
+            let first = self.queue.fetch(1, WAIT);
             self.take(first.iter())?;
-            let rest = queue.fetch(BATCH, Duration::ZERO);
+            let rest = self.queue.fetch(BATCH, Duration::ZERO);
             self.take(rest.iter())?;
         }
         Ok(())

@@ -141,12 +141,13 @@ impl Historian {
         if end == 0 {
             return Ok(Ok(journal));
         }
+        // Before records can flow, or some would take the consumer's own queue.
+        self.queue.forward(topic, partition);
         let mut assignment = TopicPartitionList::new();
         let assigned = assignment
             .add_partition_offset(topic, partition, Offset::Offset(0))
             .and_then(|()| self.reader.assign(&assignment));
         assigned.map_err(Error::while_doing("reading the journal"))?;
-        self.queue.forward(topic, partition);
         // Exactly once, the mark says where to stop. At-least-once a decision is acknowledged before the offset that rests on it,
         // so what stands behind the mark counts too.
         let until = committed
