@@ -18,6 +18,8 @@ pub mod generate;
 #[cfg(feature = "service")]
 pub mod http;
 #[cfg(feature = "service")]
+pub mod ingest;
+#[cfg(feature = "service")]
 pub mod kafka;
 #[cfg(feature = "service")]
 pub mod live;

@@ -2,6 +2,7 @@
 //! went wrong becomes an exit code here and nowhere else. Nothing here knows about trust.
 
 mod about;
+mod ingest;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
@@ -31,6 +32,8 @@ struct Cli {
 enum Verb {
     /// Write a completion script for a shell to stdout
     Completions(about::CompletionsArgs),
+    /// Turn rows of another system's files into events
+    Ingest(ingest::IngestArgs),
     /// Say which version this is, and of which engine
     Version(about::VersionArgs),
 }
@@ -39,6 +42,7 @@ impl Verb {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Completions(args) => about::completions(&args),
+            Self::Ingest(args) => ingest::run(&args),
             Self::Version(args) => about::version(&args),
         }
     }
