@@ -10,9 +10,13 @@ pub mod wire;
 #[cfg(feature = "service")]
 pub mod cli;
 #[cfg(feature = "service")]
+pub mod config;
+#[cfg(feature = "service")]
 pub mod files;
 #[cfg(feature = "service")]
 pub mod generate;
+#[cfg(feature = "service")]
+pub mod http;
 #[cfg(feature = "service")]
 pub mod ingest;
 #[cfg(feature = "service")]
@@ -21,3 +25,5 @@ pub mod kafka;
 pub mod live;
 #[cfg(feature = "service")]
 pub mod replay;
+#[cfg(feature = "service")]
+pub mod telemetry;
