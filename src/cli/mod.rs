@@ -3,6 +3,7 @@
 
 mod about;
 mod ingest;
+mod run;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
@@ -30,10 +31,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Write a completion script for a shell to stdout
-    Completions(about::CompletionsArgs),
+    /// Score events from Kafka as they come: the service
+    Run(run::RunArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
+    /// Write a completion script for a shell to stdout
+    Completions(about::CompletionsArgs),
     /// Say which version this is, and of which engine
     Version(about::VersionArgs),
 }
@@ -41,8 +44,9 @@ enum Verb {
 impl Verb {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Completions(args) => about::completions(&args),
+            Self::Run(args) => run::run(&args),
             Self::Ingest(args) => ingest::run(&args),
+            Self::Completions(args) => about::completions(&args),
             Self::Version(args) => about::version(&args),
         }
     }
