@@ -8,6 +8,8 @@ pub mod model;
 pub mod wire;
 
 #[cfg(feature = "service")]
+pub mod app;
+#[cfg(feature = "service")]
 pub mod cli;
 #[cfg(feature = "service")]
 pub mod config;

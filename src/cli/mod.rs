@@ -5,6 +5,7 @@ mod about;
 mod generate;
 mod ingest;
 mod replay;
+mod run;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
@@ -32,6 +33,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Score events from Kafka as they come: the service
+    Run(run::RunArgs),
     /// Run the engine over history in files
     Replay(replay::ReplayArgs),
     /// Turn rows of another system's files into events
@@ -47,6 +50,7 @@ enum Verb {
 impl Verb {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Run(args) => run::run(&args),
             Self::Replay(args) => replay::replay(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),

@@ -18,6 +18,7 @@ mod settings;
 mod topics;
 mod worker;
 
+pub(crate) use clock::wall_ms;
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, Result};
 pub use fact::{Fact, Observer, Settlement, Tally};

@@ -196,7 +196,7 @@ impl Replay {
     fn perform(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         for effect in self.effects.drain(..) {
             if let Action::Publish(output) = &effect.action
-                && matches!(output.body, OutputBody::CustomerErased)
+                && matches!(output.body, OutputBody::CustomerErased { .. })
             {
                 self.erased.insert(Arc::clone(&output.customer));
             }

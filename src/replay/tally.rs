@@ -60,7 +60,7 @@ impl Tally {
                 *self.other_alerts.entry(output.kind()).or_default() += 1;
             }
             // Restricted, audit, or counted by the summary: not for this overview.
-            OutputBody::CustomerErased
+            OutputBody::CustomerErased { .. }
             | OutputBody::LoyaltyChanged { .. }
             | OutputBody::ReciprocityObserved { .. }
             | OutputBody::EvidenceRecorded(_)

@@ -2,6 +2,7 @@
 //! disagree. No customer, no payload and no setting's value appears in either.
 
 mod metrics;
+mod service;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,6 +18,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 pub use self::metrics::Metrics;
 use self::metrics::name;
+pub use self::service::ServiceFact;
 use crate::config::{LogFormat, LogSettings};
 use crate::engine::{Counters, Reason};
 use crate::kafka::{Fact, Observer, Settlement, Tally};
