@@ -8,6 +8,24 @@ pub mod model;
 pub mod wire;
 
 #[cfg(feature = "service")]
+pub mod app;
+#[cfg(feature = "service")]
+pub mod cli;
+#[cfg(feature = "service")]
+pub mod config;
+#[cfg(feature = "service")]
+pub mod files;
+#[cfg(feature = "service")]
+pub mod generate;
+#[cfg(feature = "service")]
+pub mod http;
+#[cfg(feature = "service")]
+pub mod ingest;
+#[cfg(feature = "service")]
 pub mod kafka;
 #[cfg(feature = "service")]
 pub mod live;
+#[cfg(feature = "service")]
+pub mod replay;
+#[cfg(feature = "service")]
+pub mod telemetry;

@@ -1,6 +1,7 @@
 //! One partition as a pure state machine: inputs in, effects out, in a fixed order. It performs nothing itself.
 
 mod effect;
+mod explanation;
 mod input;
 mod output;
 mod publish;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 pub use effect::{Action, Effect, SourcePosition};
+pub use explanation::explain;
 pub use input::{Input, Reason, Rejection};
 pub use output::{Output, Stream};
 pub use view::{CustomerView, MoneyView, ReciprocityView, SqueezeView};
@@ -253,14 +255,17 @@ impl PartitionEngine {
     /// Drops all that is known of a customer and refuses what comes from before.
     fn erase(&mut self, event: &CustomerEvent, effects: &mut Vec<Effect>) {
         let dropped = self.store.remove(&event.customer);
-        let as_of = dropped.map_or(event.time, |entry| entry.customer.as_of);
+        let as_of = dropped.as_ref().map_or(event.time, |entry| entry.customer.as_of);
+        let slots = dropped.iter().flat_map(|entry| &entry.customer.squeezes);
+        let open_alerts =
+            slots.filter(|slot| slot.is_liability()).map(|slot| slot.key.clone()).collect();
         self.store.refuse(self.settings.salt, &event.customer, event.time.max(as_of));
         let output = Output {
             customer: Arc::clone(&event.customer),
             time: event.time,
             sequence: 1,
             causation_id: Some(event.id.clone()),
-            body: OutputBody::CustomerErased,
+            body: OutputBody::CustomerErased { open_alerts },
         };
         self.push(Action::Publish(Box::new(output)), effects);
     }

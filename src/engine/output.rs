@@ -36,7 +36,7 @@ impl Stream {
     /// The stream an output of `body` belongs to.
     pub const fn of(body: &OutputBody) -> Self {
         match body {
-            OutputBody::ScoreChanged(_) | OutputBody::CustomerErased => Self::Scores,
+            OutputBody::ScoreChanged(_) | OutputBody::CustomerErased { .. } => Self::Scores,
             OutputBody::Squeeze(_)
             | OutputBody::Breach(_)
             | OutputBody::TrustDepleted { .. }
@@ -60,7 +60,7 @@ impl Output {
     pub const fn kind(&self) -> &'static str {
         match &self.body {
             OutputBody::ScoreChanged(_) => "trust.score_changed",
-            OutputBody::CustomerErased => "customer.erased",
+            OutputBody::CustomerErased { .. } => "customer.erased",
             OutputBody::Squeeze(alert) => match alert.change {
                 SqueezeChange::Opened => "squeeze.opened",
                 SqueezeChange::Escalated => "squeeze.escalated",
@@ -90,7 +90,7 @@ impl Output {
             | OutputBody::TrustDepleted { .. }
             | OutputBody::PerceptionGap { .. }
             | OutputBody::LoyaltyChanged { .. } => self.time.to_string(),
-            OutputBody::CustomerErased => "-".to_owned(),
+            OutputBody::CustomerErased { .. } => "-".to_owned(),
             OutputBody::Squeeze(alert) => alert.dedup_key.to_string(),
             OutputBody::Breach(breach) => breach.promise_id.to_string(),
             OutputBody::SavingsIdentified { subscription_id, better_plan_id, .. } => {

@@ -79,15 +79,6 @@ pub enum Fact<'a> {
         /// How far its event time has come.
         watermark: Option<EventTime>,
     },
-    /// A record was set aside.
-    RecordDeadLettered {
-        /// Its partition of the events topic.
-        partition: i32,
-        /// Its offset.
-        offset: i64,
-        /// Why.
-        reason: Reason,
-    },
     /// A transaction was undone; its inputs will be handled again.
     TransactionAborted {
         /// Which worker's.

@@ -14,6 +14,7 @@ mod native;
 mod offsets;
 mod outbox;
 mod partition;
+mod produce;
 mod publisher;
 mod rebalance;
 mod reference;
@@ -23,8 +24,10 @@ mod settings;
 mod topics;
 mod worker;
 
+pub(crate) use clock::wall_ms;
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, Result};
 pub use fact::{Fact, Observer, Settlement, Tally};
+pub use produce::{ProduceError, TopicWriter};
 pub use service::Service;
 pub use settings::{Delivery, KafkaSettings, Scoring};

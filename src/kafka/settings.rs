@@ -90,7 +90,7 @@ impl KafkaSettings {
     /// Whether the settings can be run with.
     ///
     /// # Errors
-    /// A setting out of its range, or a property that is reserved.
+    /// A setting out of its range, or a property that is reserved, or that librdkafka does not know.
     pub fn check(&self) -> Result<()> {
         let is_committable =
             (Duration::from_millis(1)..=Duration::from_secs(5)).contains(&self.commit_interval);
@@ -109,7 +109,11 @@ impl KafkaSettings {
         }
         match self.properties.keys().find(|key| RESERVED.contains(&key.as_str())) {
             Some(key) => Err(Error::ReservedProperty { key: key.clone() }),
-            None => Ok(()),
+            None => self
+                .admin()
+                .create_native_config()
+                .map(drop)
+                .map_err(Error::while_doing("reading kafka.properties")),
         }
     }
 

@@ -625,11 +625,7 @@ impl Worker {
         }
         self.failures = 0;
         let Some(open) = self.outbox.open.take() else { return };
-        let observer = &self.shared.observer;
-        observer.observe(Fact::Committed(&open.tally));
-        for &(partition, offset, reason) in &open.tally.dead_letters {
-            observer.observe(Fact::RecordDeadLettered { partition, offset, reason });
-        }
+        self.shared.observer.observe(Fact::Committed(&open.tally));
     }
 
     /// Puts partitions back to where they last were certain.

@@ -11,8 +11,11 @@ use super::{
 pub enum OutputBody {
     /// `trust.score_changed`
     ScoreChanged(Box<ScoreChanged>),
-    /// `customer.erased`: a tombstone.
-    CustomerErased,
+    /// `customer.erased`: a tombstone wherever the last word on the customer is kept.
+    CustomerErased {
+        /// Dedup keys of the squeezes said and not resolved, in the order of the slots.
+        open_alerts: Vec<Text>,
+    },
     /// `squeeze.opened` and its kin.
     Squeeze(Box<SqueezeAlert>),
     /// `promise.breach_detected` (`outcome` is broken) or `promise.breach_withdrawn` (anything else).

@@ -476,6 +476,11 @@ impl EventType {
         matches!(self, Self::PlanPublished | Self::PlanWithdrawn | Self::PriceListed)
     }
 
+    /// True where `actor` is a text of the event's own, so that who acted cannot be said for roll-ups.
+    pub(super) const fn has_own_actor(self) -> bool {
+        matches!(self, Self::SuppressionRequested)
+    }
+
     /// True for what happened to one customer, who must be named.
     pub(super) const fn is_about_customer(self) -> bool {
         !self.is_reference() && !matches!(self, Self::ClockTicked)

@@ -8,7 +8,7 @@ use prost::Message as _;
 use super::lines::{self, SOURCE};
 use super::output_proto;
 use super::record::{Encoding, OutRecord, RecordRef};
-use crate::engine::{Action, Effect, Output, OutputBody, Rejection, SourcePosition, Stream};
+use crate::engine::{Action, Effect, Output, OutputBody, Rejection, SourcePosition};
 use crate::model::squeeze::{Level, SqueezeState};
 
 /// The topic partition an effect's records come from.
@@ -26,8 +26,8 @@ type Headers = Vec<(String, Option<Vec<u8>>)>;
 /// The records an effect asks for, in the order to produce them. `original` is the record that caused it: a dead letter keeps its
 /// key, value and headers.
 ///
-/// A squeeze is also the last word of its slot in `open-alerts`, null once resolved; an erasure is a tombstone wherever the last
-/// value of a customer is kept.
+/// A squeeze is also the last word of its slot in `open-alerts`, null once resolved; an erasure is null wherever the last value of
+/// a customer is kept. What is null has its envelope in headers in every mode: a CloudEvent without data and a tombstone at once.
 pub fn encode(
     effect: &Effect,
     original: RecordRef<'_>,
@@ -51,49 +51,51 @@ fn place(source: SourcePosition, origin: Origin<'_>) -> String {
 
 fn publish(output: &Output, place: &str, encoding: Encoding) -> Vec<OutRecord> {
     let customer = output.customer.as_bytes();
-    let record = |topic, key: &[u8]| {
+    let said = |topic| {
         let (headers, value) = message(output, place, encoding);
-        OutRecord { topic, key: Some(key.to_vec()), value, headers }
+        OutRecord { topic, key: Some(customer.to_vec()), value: Some(value), headers }
     };
-    match (&output.body, output.stream()) {
-        (OutputBody::CustomerErased, _) => {
-            vec![record("scores", customer), record("loyalty", customer)]
+    let forgotten = |topic, key: &[u8]| {
+        let headers = [envelope(output), vec![header("gfsource", place)]].concat();
+        OutRecord { topic, key: Some(key.to_vec()), value: None, headers }
+    };
+    match &output.body {
+        OutputBody::CustomerErased { open_alerts } => {
+            let slots = open_alerts.iter().map(|slot| forgotten("open-alerts", slot.as_bytes()));
+            [forgotten("scores", customer), forgotten("loyalty", customer)]
+                .into_iter()
+                .chain(slots)
+                .collect()
         }
-        (OutputBody::Squeeze(alert), _) => {
-            let mut latest = record("open-alerts", alert.dedup_key.as_bytes());
-            if alert.state == SqueezeState::Resolved {
-                latest.value = None;
-                latest.headers.retain(|(name, _)| name != "content-type");
-            }
-            vec![record("alerts", customer), latest]
+        OutputBody::Squeeze(alert) => {
+            let slot = alert.dedup_key.as_bytes();
+            let latest = match alert.state {
+                SqueezeState::Resolved => forgotten("open-alerts", slot),
+                _ => OutRecord { key: Some(slot.to_vec()), ..said("open-alerts") },
+            };
+            vec![said("alerts"), latest]
         }
-        (_, Stream::Scores) => vec![record("scores", customer)],
-        (_, Stream::Alerts) => vec![record("alerts", customer)],
-        (_, Stream::Loyalty) => vec![record("loyalty", customer)],
-        (_, Stream::Evidence) => vec![record("evidence", customer)],
+        _ => vec![said(output.stream().as_str())],
     }
 }
 
-/// Headers and value of an output. An erasure has no value in any mode: null is a CloudEvent without data and a tombstone at once.
-fn message(output: &Output, place: &str, encoding: Encoding) -> (Headers, Option<Vec<u8>>) {
-    let is_tombstone = output.body == OutputBody::CustomerErased;
-    if encoding == Encoding::StructuredJson && !is_tombstone {
-        let headers =
-            vec![header("content-type", "application/cloudevents+json"), header("gfsource", place)];
-        return (headers, Some(lines::structured(output).into_bytes()));
-    }
-    let mut headers = envelope(output);
-    let value = if is_tombstone {
-        None
-    } else if encoding == Encoding::BinaryProtobuf {
-        headers.push(header("content-type", "application/protobuf"));
-        output_proto::message(output).map(|message| message.encode_to_vec())
-    } else {
-        headers.push(header("content-type", "application/json"));
-        Some(lines::data(output).into_bytes())
+/// Headers and value of an output that has data.
+fn message(output: &Output, place: &str, encoding: Encoding) -> (Headers, Vec<u8>) {
+    let source = header("gfsource", place);
+    let content_type = |media_type| header("content-type", media_type);
+    let binary = |media_type, value| {
+        ([envelope(output), vec![content_type(media_type), source.clone()]].concat(), value)
     };
-    headers.push(header("gfsource", place));
-    (headers, value)
+    match encoding {
+        Encoding::BinaryProtobuf => {
+            binary("application/protobuf", output_proto::message(output).encode_to_vec())
+        }
+        Encoding::BinaryJson => binary("application/json", lines::data(output).into_bytes()),
+        Encoding::StructuredJson => (
+            vec![content_type("application/cloudevents+json"), source.clone()],
+            lines::structured(output).into_bytes(),
+        ),
+    }
 }
 
 /// The CloudEvents attributes as headers. Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
@@ -107,7 +109,7 @@ fn envelope(output: &Output) -> Headers {
         header("ce_partitionkey", &output.customer),
         header("ce_time", &output.time.to_string()),
     ];
-    if output.body != OutputBody::CustomerErased {
+    if !matches!(output.body, OutputBody::CustomerErased { .. }) {
         headers.push(header("ce_sequence", &output.sequence.to_string()));
     }
     if let Some(causation_id) = &output.causation_id {
@@ -169,4 +171,181 @@ fn dead_letter(
 
 fn header(name: &str, value: &str) -> (String, Option<Vec<u8>>) {
     (name.to_owned(), Some(value.as_bytes().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Reason, SqueezeAlert, SqueezeChange};
+    use crate::model::squeeze::SqueezeType;
+    use crate::model::{Currency, EventTime, Micros, Money};
+
+    const ORIGIN: Origin<'_> = Origin { topic: "goodfaith.events.v1", partition: 3 };
+    const NOTHING: RecordRef<'_> =
+        RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
+
+    fn effect(action: Action) -> Effect {
+        Effect { source: SourcePosition { offset: 41, seq: 2, ordinal: 1 }, action }
+    }
+
+    fn output(body: OutputBody) -> Effect {
+        effect(Action::Publish(Box::new(Output {
+            customer: "ada".into(),
+            time: EventTime::from_millis(0),
+            sequence: 7,
+            causation_id: Some("e1".into()),
+            body,
+        })))
+    }
+
+    fn squeeze(state: SqueezeState, level: Level) -> Effect {
+        let money = Money::new(1, Currency::new("GBP").unwrap());
+        output(OutputBody::Squeeze(Box::new(SqueezeAlert {
+            change: SqueezeChange::Opened,
+            dedup_key: "b721".into(),
+            kind: SqueezeType::S01,
+            generation: 1,
+            state,
+            level,
+            severity: Micros::new(819_207),
+            subscription_id: None,
+            subject: "-".into(),
+            excess_monthly: money,
+            accrued: money,
+            refunded: money,
+            since: EventTime::from_millis(0),
+            opened_at: EventTime::from_millis(0),
+            factors: [Micros::new(1_000_000); 4],
+            comparator: None,
+            evidence: vec!["i1".into()],
+            reason: None,
+            policy: "p".into(),
+        })))
+    }
+
+    /// A line a record: topic, key, whether it has a value; then its headers, `name=value` in their order.
+    fn told(records: &[OutRecord]) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let header = |(name, value): &(String, Option<Vec<u8>>)| {
+            format!("{name}={}", value.as_deref().map_or_else(|| "null".to_owned(), text))
+        };
+        let line = |record: &OutRecord| {
+            let key = record.key.as_deref().map_or_else(|| "null".to_owned(), text);
+            let value = if record.value.is_some() { "value" } else { "null" };
+            let headers: Vec<String> = record.headers.iter().map(header).collect();
+            format!("{} {key} {value} {}", record.topic, headers.join(" "))
+        };
+        records.iter().map(line).collect()
+    }
+
+    /// The headers of [`output`], whose id and type are `id` and `kind`.
+    fn headers(id: &str, kind: &str) -> String {
+        format!(
+            "ce_specversion=1.0 ce_id={id} ce_source=/goodfaith ce_type=io.goodfaith.{kind}.v1 \
+             ce_subject=ada ce_partitionkey=ada ce_time=1970-01-01T00:00:00.000Z"
+        )
+    }
+
+    fn id(effect: &Effect) -> String {
+        match &effect.action {
+            Action::Publish(output) => output.id(),
+            Action::DeadLetter(_) => panic!("a dead letter has no id"),
+        }
+    }
+
+    const PLACE: &str = "gfsource=goodfaith.events.v1/3/41/2/1";
+
+    #[test]
+    fn an_open_squeeze_is_an_alert_and_the_last_word_of_its_slot() {
+        let effect = squeeze(SqueezeState::Open, Level::Minor);
+        let envelope = headers(&id(&effect), "squeeze.opened");
+        for (encoding, media_type) in [
+            (Encoding::BinaryProtobuf, "application/protobuf"),
+            (Encoding::BinaryJson, "application/json"),
+        ] {
+            let rest = format!(
+                "value {envelope} ce_sequence=7 ce_causationid=e1 ce_severity=warning \
+                 content-type={media_type} {PLACE}"
+            );
+            assert_eq!(
+                told(&encode(&effect, NOTHING, ORIGIN, encoding)),
+                [format!("alerts ada {rest}"), format!("open-alerts b721 {rest}")]
+            );
+        }
+        let rest = format!("value content-type=application/cloudevents+json {PLACE}");
+        assert_eq!(
+            told(&encode(&effect, NOTHING, ORIGIN, Encoding::StructuredJson)),
+            [format!("alerts ada {rest}"), format!("open-alerts b721 {rest}")]
+        );
+    }
+
+    #[test]
+    fn a_resolved_squeeze_leaves_no_open_alert() {
+        for encoding in [Encoding::BinaryProtobuf, Encoding::BinaryJson, Encoding::StructuredJson] {
+            let effect = squeeze(SqueezeState::Resolved, Level::Critical);
+            let records = encode(&effect, NOTHING, ORIGIN, encoding);
+            let envelope = headers(&id(&effect), "squeeze.opened");
+            let rest = "ce_sequence=7 ce_causationid=e1 ce_severity=critical";
+            assert_eq!(
+                told(&records)[1],
+                format!("open-alerts b721 null {envelope} {rest} {PLACE}")
+            );
+            assert!(records[0].value.is_some());
+        }
+    }
+
+    #[test]
+    fn a_level_is_a_severity_that_alerting_systems_know() {
+        let words: Vec<&str> = Level::ALL.iter().map(|level| severity(*level)).collect();
+        assert_eq!(words, ["info", "warning", "error", "critical"]);
+    }
+
+    #[test]
+    fn an_erasure_is_a_tombstone_with_an_envelope_in_every_mode() {
+        for encoding in [Encoding::BinaryProtobuf, Encoding::BinaryJson, Encoding::StructuredJson] {
+            let effect = output(OutputBody::CustomerErased { open_alerts: vec!["b721".into()] });
+            let rest = format!(
+                "null {} ce_causationid=e1 {PLACE}",
+                headers(&id(&effect), "customer.erased")
+            );
+            assert_eq!(
+                told(&encode(&effect, NOTHING, ORIGIN, encoding)),
+                [
+                    format!("scores ada {rest}"),
+                    format!("loyalty ada {rest}"),
+                    format!("open-alerts b721 {rest}")
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_the_original_and_says_why() {
+        let rejection = Rejection {
+            reason: Reason::BadData,
+            detail: Some("amount".into()),
+            id: None,
+            subject: None,
+        };
+        let original = RecordRef {
+            key: Some(b"ada"),
+            value: Some(b"\xff\0"),
+            headers: &[("trace", Some(b"t")), ("empty", None)],
+            timestamp_ms: Some(1),
+        };
+        let effect = effect(Action::DeadLetter(Box::new(rejection)));
+        let records = encode(&effect, original, ORIGIN, Encoding::BinaryJson);
+        assert_eq!(
+            told(&records),
+            [format!(
+                "dead-letters ada value trace=t empty=null reason=bad_data detail=amount \
+                 __streams.errors.topic=goodfaith.events.v1 __streams.errors.partition=3 \
+                 __streams.errors.offset=41 __streams.errors.exception=bad_data \
+                 __streams.errors.message=bad_data: amount {PLACE}"
+            )]
+        );
+        assert_eq!(records[0].value.as_deref(), Some(&b"\xff\0"[..]));
+        let absent = encode(&effect, NOTHING, ORIGIN, Encoding::BinaryJson);
+        assert_eq!((&absent[0].key, &absent[0].value), (&None, &None));
+    }
 }

@@ -74,7 +74,9 @@ pub fn encode_event_json(event: &Event) -> String {
             if let Some(channel) = parts.channel {
                 out.name("channel").text(channel);
             }
-            if let Some(actor) = parts.actor {
+            if let Some(actor) = parts.actor
+                && !kind.has_own_actor()
+            {
                 out.name("actor").object(|out| actor.json(parts.time, out));
             }
         });

@@ -60,7 +60,7 @@ pub fn file_line(effect: &Effect) -> (FileKind, String) {
 
 /// An output as one CloudEvent.
 pub(super) fn structured(output: &Output) -> String {
-    let has_data = output.body != OutputBody::CustomerErased;
+    let has_data = !matches!(output.body, OutputBody::CustomerErased { .. });
     let mut out = Writer::default();
     out.object(|out| {
         out.name("specversion").text("1.0");
@@ -117,4 +117,43 @@ pub fn customer_json(view: &CustomerView, restricted: bool) -> String {
     let mut out = Writer::default();
     out.object(|out| say::state(view, restricted, out));
     out.into_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Reason, SourcePosition};
+    use crate::model::EventTime;
+
+    fn line(action: Action) -> (FileKind, String) {
+        file_line(&Effect { source: SourcePosition { offset: 4, seq: 0, ordinal: 0 }, action })
+    }
+
+    #[test]
+    fn a_dead_letter_is_named_by_its_line() {
+        let rejection = Rejection {
+            reason: Reason::BadEnvelope,
+            detail: Some("subject".into()),
+            id: Some("x\"1".to_owned()),
+            subject: None,
+        };
+        let told = line(Action::DeadLetter(Box::new(rejection)));
+        let expected =
+            r#"{"line":4,"reason":"bad_envelope","detail":"subject","id":"x\"1","subject":null}"#;
+        assert_eq!(told, (FileKind::DeadLetters, expected.to_owned()));
+    }
+
+    #[test]
+    fn an_erasure_has_neither_data_nor_sequence() {
+        let output = Output {
+            customer: "ezra".into(),
+            time: EventTime::parse("2025-01-04T00:00:00Z").unwrap(),
+            sequence: 1,
+            causation_id: Some("e4".into()),
+            body: OutputBody::CustomerErased { open_alerts: vec!["b721".into()] },
+        };
+        let expected = r#"{"specversion":"1.0","id":"cc1eebc7f54ec42e5c11405edb45e6bf","source":"/goodfaith","type":"io.goodfaith.customer.erased.v1","subject":"ezra","time":"2025-01-04T00:00:00.000Z","causationid":"e4"}"#;
+        let told = line(Action::Publish(Box::new(output)));
+        assert_eq!(told, (FileKind::Scores, expected.to_owned()));
+    }
 }

@@ -1,22 +1,21 @@
 //! The bodies of outputs as Protobuf messages.
 
-use super::field::timestamp;
+use super::field::{Word, timestamp};
 use super::proto::{self, output::Body};
 use crate::engine::{
     Breach, EvidenceNote, Output, OutputBody, ScoreChanged, SqueezeAlert, SqueezeChange,
     TrustReading,
 };
-use crate::model::squeeze::{Level, SqueezeState};
-use crate::model::{Band, Dimension, Micros, Money, PromiseOutcome, Sign};
+use crate::model::{Dimension, Micros, Money, PromiseOutcome, Sign};
 
-/// The message of an output; `None` for a tombstone.
-pub(super) fn message(output: &Output) -> Option<proto::Output> {
-    body(output).map(|body| proto::Output { body: Some(body) })
+/// The message of an output; one without a body for an erasure, which has no data.
+pub(super) fn message(output: &Output) -> proto::Output {
+    proto::Output { body: body(output) }
 }
 
 fn body(output: &Output) -> Option<Body> {
     Some(match &output.body {
-        OutputBody::CustomerErased => return None,
+        OutputBody::CustomerErased { .. } => return None,
         OutputBody::ScoreChanged(changed) => {
             Body::TrustScoreChanged(score_changed(output, changed))
         }
@@ -28,7 +27,7 @@ fn body(output: &Output) -> Option<Body> {
                 probability_below: probability_below
                     .iter()
                     .map(|(dimension, probability)| proto::ProbabilityBelow {
-                        dimension: dimension_of(*dimension).into(),
+                        dimension: dimension.number(),
                         probability_micros: probability.millionths(),
                     })
                     .collect(),
@@ -85,8 +84,8 @@ fn score_changed(output: &Output, changed: &ScoreChanged) -> proto::ScoreChanged
     proto::ScoreChanged {
         as_of: Some(timestamp(output.time)),
         previous_micros: changed.previous.map(Micros::millionths),
-        band: band(changed.band).into(),
-        previous_band: changed.previous_band.map_or(proto::Band::Unspecified, band).into(),
+        band: changed.band.number(),
+        previous_band: changed.previous_band.map_or(0, Word::number),
         score_micros: reading.score.millionths(),
         interval: Some(interval(reading.interval)),
         uncertainty_micros: reading.uncertainty.millionths(),
@@ -121,7 +120,7 @@ fn triad(reading: &TrustReading) -> proto::Triad {
 fn dimensions(reading: &TrustReading) -> Vec<proto::DimensionReading> {
     let each = Dimension::ALL.iter().zip(&reading.dimensions);
     each.map(|(dimension, reading)| proto::DimensionReading {
-        dimension: dimension_of(*dimension).into(),
+        dimension: dimension.number(),
         expected_micros: reading.expected.millionths(),
         positive_micros: reading.positive.millionths(),
         negative_micros: reading.negative.millionths(),
@@ -146,8 +145,8 @@ fn squeeze(alert: &SqueezeAlert) -> Body {
         r#type: alert.kind.code().to_owned(),
         name: alert.kind.name().to_owned(),
         generation: alert.generation,
-        state: state(alert.state).into(),
-        level: level(alert.level).into(),
+        state: alert.state.number(),
+        level: alert.level.number(),
         severity_micros: alert.severity.millionths(),
         subscription_id: alert.subscription_id.as_deref().map(str::to_owned),
         subject: alert.subject.to_string(),
@@ -182,7 +181,7 @@ fn promise_breach(breach: &Breach) -> Body {
         kind: breach.kind.to_string(),
         made_at: Some(timestamp(breach.made_at)),
         due_at: Some(timestamp(breach.due_at)),
-        outcome: outcome(breach.outcome).into(),
+        outcome: breach.outcome.number(),
         presumed: breach.presumed,
         stake: breach.stake.map(money),
     };
@@ -197,7 +196,7 @@ fn evidence(note: &EvidenceNote) -> proto::EvidenceNote {
         evidence_id: note.id.to_string(),
         class: note.class.as_str().to_owned(),
         key: note.key.to_string(),
-        dimension: dimension_of(note.class.dimension()).into(),
+        dimension: note.class.dimension().number(),
         sign: match note.sign {
             Sign::Positive => proto::evidence_note::Sign::Positive,
             Sign::Negative => proto::evidence_note::Sign::Negative,
@@ -210,56 +209,4 @@ fn evidence(note: &EvidenceNote) -> proto::EvidenceNote {
 
 fn money(money: Money) -> proto::Money {
     proto::Money { minor: money.minor, currency: money.currency.as_str().to_owned() }
-}
-
-const fn dimension_of(dimension: Dimension) -> proto::Dimension {
-    match dimension {
-        Dimension::Integrity => proto::Dimension::Integrity,
-        Dimension::Competence => proto::Dimension::Competence,
-        Dimension::Fairness => proto::Dimension::Fairness,
-        Dimension::Care => proto::Dimension::Care,
-        Dimension::Transparency => proto::Dimension::Transparency,
-        Dimension::Proactivity => proto::Dimension::Proactivity,
-    }
-}
-
-const fn band(band: Band) -> proto::Band {
-    match band {
-        Band::Insufficient => proto::Band::Insufficient,
-        Band::Depleted => proto::Band::Depleted,
-        Band::Strained => proto::Band::Strained,
-        Band::Neutral => proto::Band::Neutral,
-        Band::Good => proto::Band::Good,
-        Band::Strong => proto::Band::Strong,
-    }
-}
-
-const fn outcome(outcome: PromiseOutcome) -> proto::PromiseOutcome {
-    match outcome {
-        PromiseOutcome::Open => proto::PromiseOutcome::Open,
-        PromiseOutcome::Kept => proto::PromiseOutcome::Kept,
-        PromiseOutcome::Late => proto::PromiseOutcome::Late,
-        PromiseOutcome::Broken => proto::PromiseOutcome::Broken,
-        PromiseOutcome::Withdrawn => proto::PromiseOutcome::Withdrawn,
-        PromiseOutcome::Void => proto::PromiseOutcome::Void,
-    }
-}
-
-const fn state(state: SqueezeState) -> proto::SqueezeState {
-    match state {
-        SqueezeState::Pending => proto::SqueezeState::Pending,
-        SqueezeState::Open => proto::SqueezeState::Open,
-        SqueezeState::Escalated => proto::SqueezeState::Escalated,
-        SqueezeState::Stopped => proto::SqueezeState::Stopped,
-        SqueezeState::Resolved => proto::SqueezeState::Resolved,
-    }
-}
-
-const fn level(level: Level) -> proto::Level {
-    match level {
-        Level::Info => proto::Level::Info,
-        Level::Minor => proto::Level::Minor,
-        Level::Major => proto::Level::Major,
-        Level::Critical => proto::Level::Critical,
-    }
 }

@@ -29,7 +29,7 @@ fn interval([low, high]: [Micros; 2], out: &mut Writer) {
 /// Writes the members of an output's `data`.
 pub(super) fn data(output: &Output, out: &mut Writer) {
     match &output.body {
-        OutputBody::CustomerErased => (),
+        OutputBody::CustomerErased { .. } => (),
         OutputBody::ScoreChanged(changed) => score_changed(output, changed, out),
         OutputBody::Squeeze(alert) => squeeze(alert, out),
         OutputBody::Breach(breach) => promise_breach(breach, out),
