@@ -99,10 +99,10 @@ pub enum Error {
     #[error("a thread could not be started: {0}")]
     Thread(std::io::Error),
     /// A worker thread broke an invariant and ended.
-    #[error("worker {worker} panicked: {message}")]
+    #[error("{} panicked: {message}", worker.map_or("the reference reader".to_owned(), |worker| format!("worker {worker}")))]
     Panicked {
-        /// Which.
-        worker: usize,
+        /// Which; `None`: the reader of the reference log.
+        worker: Option<usize>,
         /// What it said.
         message: String,
     },

@@ -1,5 +1,8 @@
-//! Kafka: worker threads that fetch, score and publish, each batch a transaction. The only module that names rdkafka. Nothing here
-//! decides anything about trust: an engine is handed inputs and asks for effects.
+//! The service's side of Kafka, and the only module that names rdkafka: workers that fetch, handle and publish, exactly once.
+//!
+//! [`Service`] runs them. A worker owns the engines of its partitions and a transaction at a time; `restore` brings a partition's
+//! state back from the logs, `rebalance` gives and takes partitions, `publisher` ends transactions, `native` holds the one piece
+//! of unsafe code. Nothing here decides anything about trust.
 
 mod clock;
 mod embedded;
@@ -8,9 +11,12 @@ mod fact;
 mod failure;
 mod member;
 mod native;
+mod offsets;
+mod outbox;
 mod partition;
 mod produce;
 mod publisher;
+mod rebalance;
 mod reference;
 mod restore;
 mod service;

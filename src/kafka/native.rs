@@ -82,11 +82,6 @@ impl<C: ConsumerContext> FetchQueue<C> {
     }
 }
 
-// SAFETY: librdkafka's queues are locked inside and belong to no thread.
-unsafe impl<C: ConsumerContext> Send for FetchQueue<C> {}
-// SAFETY: as above.
-unsafe impl<C: ConsumerContext> Sync for FetchQueue<C> {}
-
 impl<C: ConsumerContext> Drop for FetchQueue<C> {
     fn drop(&mut self) {
         // SAFETY: made by `rd_kafka_queue_new`, destroyed once, while the consumer (a field) is still alive.
@@ -116,9 +111,7 @@ impl Batch<'_> {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
                     Fetched::Record(FetchedRecord { message })
                 }
-                RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
-                    Fetched::End { partition: message.partition, offset: message.offset }
-                }
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Fetched::End,
                 error => Fetched::Error { partition: message.partition, code: error.into() },
             }
         })
@@ -138,8 +131,8 @@ impl Drop for Batch<'_> {
 pub(super) enum Fetched<'b> {
     /// A record.
     Record(FetchedRecord<'b>),
-    /// The end of the log as it is now: nothing at `offset` yet.
-    End { partition: i32, offset: i64 },
+    /// The end of the log as it is now; told only if `enable.partition.eof` is set.
+    End,
     /// The partition cannot be read.
     Error { partition: i32, code: RDKafkaErrorCode },
 }

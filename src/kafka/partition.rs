@@ -1,163 +1,374 @@
-//! One partition in a worker's hands: its engine, its journal, and where both stood when last committed.
+//! One partition's engine together with its journal: what has been handled, what of it is certain, and the mark that says so.
+//!
+//! It talks to no broker. The worker feeds it records and decisions, performs the effects, and tells it how the transaction ended.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
-use crate::engine::{ENGINE, Input, PartitionEngine, Settings};
-use crate::model::{Catalogue, EventTime, Policy};
-use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord, policy_fingerprint};
-
+use super::reference::{ReferenceLog, Version};
 use super::settings::Scoring;
-use super::topics::EventsTopic;
+use crate::engine::{Effect, Input, PartitionEngine, Rejection, Settings};
+use crate::model::{Event, EventTime};
+use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord};
 
-/// A partition whose events are handled.
-pub(super) struct Partition {
-    pub(super) engine: PartitionEngine,
-    lineage: [u8; 16],
-    chain: Chain,
-    /// As of the last commit.
-    committed_chain: Chain,
-    /// The position committed last; `None` while its history has not begun.
-    pub(super) committed: Option<Position>,
-    /// Where its history begins.
-    pub(super) start_offset: i64,
-    /// Decisions that stand behind the committed offset: at-least-once, they were acknowledged before it. In order.
-    pub(super) decided: VecDeque<JournalRecord>,
-    /// Read up to the end of the log, with nothing there since.
-    pub(super) is_at_end: bool,
-    /// When a record was last handled, or the partition became ours.
-    pub(super) active_at: Instant,
-    /// When it was last measured.
-    pub(super) measured_at: Instant,
+/// Customers up to which a debug build hashes a whole engine at every transaction: the hash costs microseconds a customer.
+const HASHED_CUSTOMERS: usize = 64;
+
+/// A partition whose state is in memory.
+pub(super) struct Scored {
+    engine: PartitionEngine,
+    genesis: Genesis,
+    standing: Standing,
+    /// As of the last transaction that is certain; `None` before the one that holds the genesis.
+    committed: Option<Standing>,
+    /// Something was handled since then.
+    is_touched: bool,
+    /// Decisions that the journal already holds but the state does not yet: at-least-once, after a crash.
+    ahead: VecDeque<Journalled>,
+    /// Debug builds: the engine's hash as of `committed`.
+    hash_committed: Option<u64>,
 }
 
-/// What the group remembers of a partition.
+/// A journal record, and the journal up to and with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Journalled {
+    pub(super) record: JournalRecord,
+    pub(super) chain: Chain,
+}
+
+/// How far a partition has been handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    offset_next: i64,
+    chain: Chain,
+    reference_offset_next: i64,
+}
+
+/// An offset to commit, and the mark to commit with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
-    /// The next offset to handle.
-    pub(super) offset: i64,
-    /// What the state at that offset rests on.
+    pub(super) offset_next: i64,
     pub(super) mark: CommitMark,
 }
 
-impl Partition {
-    /// A partition without history, whose first record is at `start_offset`. The genesis is to be written.
-    pub(super) fn begin(
-        scoring: &Scoring,
-        lineage: [u8; 16],
-        start_offset: i64,
-        now: Instant,
-    ) -> Self {
-        Self {
-            engine: engine(scoring, lineage),
-            lineage,
-            chain: Chain::default(),
-            committed_chain: Chain::default(),
-            committed: None,
-            start_offset,
-            decided: VecDeque::new(),
-            is_at_end: false,
-            active_at: now,
-            measured_at: now,
-        }
-    }
-
-    /// A partition whose state has been rebuilt up to `position`.
-    pub(super) fn restored(
-        engine: PartitionEngine,
+impl Scored {
+    /// A partition about to follow `genesis` and the rest of its journal: `ahead`, in order.
+    pub(super) fn new(
+        genesis: Genesis,
         chain: Chain,
-        position: Position,
-        start_offset: i64,
-        now: Instant,
+        ahead: VecDeque<Journalled>,
+        scoring: &Scoring,
     ) -> Self {
-        Self {
+        let engine = PartitionEngine::new(Settings {
+            policy: Arc::clone(&scoring.policy),
+            salt: genesis.lineage,
+            audit: scoring.audit,
+        });
+        let standing =
+            Standing { offset_next: genesis.start_offset, chain, reference_offset_next: 0 };
+        let committed = chain.seq().map(|_genesis| standing);
+        let mut scored = Self {
             engine,
-            lineage: position.mark.lineage,
-            chain,
-            committed_chain: chain,
-            committed: Some(position),
-            start_offset,
-            decided: VecDeque::new(),
-            is_at_end: false,
-            active_at: now,
-            measured_at: now,
-        }
-    }
-
-    /// The genesis of its history, and its bytes; they begin the journal.
-    pub(super) fn write_genesis(&mut self, events: EventsTopic, policy: &Policy) -> Vec<u8> {
-        let genesis = Genesis {
-            lineage: self.lineage,
-            events_topic_id: events.id,
-            partition_count: events.partition_count,
-            start_offset: self.start_offset,
-            engine: ENGINE,
-            policy_version: policy.version.clone(),
-            policy_fingerprint: policy_fingerprint(policy),
+            genesis,
+            standing,
+            committed,
+            is_touched: false,
+            ahead,
+            hash_committed: None,
         };
-        self.chain.write(self.start_offset, Decision::Genesis(genesis)).1
-    }
-
-    /// Its history has been begun, if not yet for certain.
-    pub(super) const fn has_genesis(&self) -> bool {
-        self.chain.seq().is_some()
-    }
-
-    /// Lets the engine see a version of the reference data from here on; the bytes of the journal record that says so.
-    pub(super) fn see_reference(
-        &mut self,
-        offset_next: i64,
-        catalogue: Arc<Catalogue>,
-    ) -> (Vec<u8>, Input) {
-        let (record, value) =
-            self.chain.write(self.next_offset(), Decision::Reference { offset_next });
-        (value, Input::Reference { seq: record.seq, offset_next, catalogue })
-    }
-
-    /// Advances the clock of the idle partition; the bytes of the journal record that says so.
-    pub(super) fn tick(&mut self, time: EventTime) -> (Vec<u8>, Input) {
-        let (record, value) = self.chain.write(self.next_offset(), Decision::Tick { time });
-        (value, Input::Tick { seq: record.seq, time })
+        scored.hash_committed = scored.hash();
+        scored
     }
 
     /// The next offset to handle.
-    pub(super) fn next_offset(&self) -> i64 {
-        self.committed
-            .map_or(self.start_offset, |committed| committed.offset)
-            .max(self.engine.offset_next())
+    pub(super) const fn offset_next(&self) -> i64 {
+        self.standing.offset_next
     }
 
-    /// Where it stands now, committed or not.
+    /// The offset a restart would go on from.
+    pub(super) fn offset_committed(&self) -> i64 {
+        self.committed.map_or(self.genesis.start_offset, |standing| standing.offset_next)
+    }
+
+    pub(super) const fn engine(&self) -> &PartitionEngine {
+        &self.engine
+    }
+
+    pub(super) const fn is_touched(&self) -> bool {
+        self.is_touched
+    }
+
+    /// What to commit.
+    ///
+    /// # Panics
+    /// Before the genesis is written.
     pub(super) fn position(&self) -> Position {
-        let mark = CommitMark {
-            lineage: self.lineage,
-            seq: self.chain.seq().unwrap_or(0),
-            hash: self.chain.hash(),
-            reference_offset_next: self.engine.reference_offset_next(),
-        };
-        Position { offset: self.next_offset(), mark }
+        self.position_of(&self.standing)
     }
 
-    /// What was handled is certain: `position` is committed.
-    pub(super) fn commit(&mut self, position: Position) {
+    fn position_of(&self, standing: &Standing) -> Position {
+        let Standing { offset_next, chain, reference_offset_next } = *standing;
+        let seq = chain.seq().expect("the genesis comes before any commit");
+        let lineage = self.genesis.lineage;
+        Position {
+            offset_next,
+            mark: CommitMark { lineage, seq, hash: chain.hash(), reference_offset_next },
+        }
+    }
+
+    /// Handles the record at `offset`.
+    pub(super) fn handle(
+        &mut self,
+        offset: i64,
+        record: Result<Event, Rejection>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.is_touched = true;
+        self.standing.offset_next = offset + 1;
+        self.engine.handle(Input::Record { offset, record }, effects);
+    }
+
+    /// The journal record that begins this partition's history, if it is not written yet.
+    pub(super) fn begin(&mut self) -> Option<Vec<u8>> {
+        if self.standing.chain.seq().is_some() {
+            return None;
+        }
+        self.is_touched = true;
+        let genesis = Decision::Genesis(self.genesis.clone());
+        Some(self.standing.chain.write(self.standing.offset_next, genesis).1)
+    }
+
+    /// Lets the engine see `version`, if it is newer than the one it sees; the journal record that says so.
+    pub(super) fn see(&mut self, version: &Version, effects: &mut Vec<Effect>) -> Option<Vec<u8>> {
+        if version.offset_next <= self.standing.reference_offset_next || !self.ahead.is_empty() {
+            return None;
+        }
+        let decision = Decision::Reference { offset_next: version.offset_next };
+        let (record, value) = self.standing.chain.write(self.standing.offset_next, decision);
+        self.show(record.seq, version.clone(), effects);
+        Some(value)
+    }
+
+    /// Advances the clock of an idle partition; the journal record that says so.
+    pub(super) fn tick(&mut self, time: EventTime, effects: &mut Vec<Effect>) -> Option<Vec<u8>> {
+        if !self.ahead.is_empty() {
+            return None;
+        }
+        let (record, value) =
+            self.standing.chain.write(self.standing.offset_next, Decision::Tick { time });
+        self.is_touched = true;
+        self.engine.handle(Input::Tick { seq: record.seq, time }, effects);
+        Some(value)
+    }
+
+    fn show(
+        &mut self,
+        seq: u64,
+        Version { offset_next, catalogue }: Version,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.is_touched = true;
+        self.standing.reference_offset_next = offset_next;
+        self.engine.handle(Input::Reference { seq, offset_next, catalogue }, effects);
+    }
+
+    /// The next decision the journal already holds that comes before the record at `offset`.
+    pub(super) fn has_ahead(&self, offset: i64) -> bool {
+        self.ahead.front().is_some_and(|next| next.record.at <= offset)
+    }
+
+    /// Repeats the next decision the journal already holds. `false` if it needs more of the reference log than there is.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(super) fn repeat(&mut self, reference: &ReferenceLog, effects: &mut Vec<Effect>) -> bool {
+        let Journalled { record, chain } =
+            self.ahead.front().expect("a decision to repeat").clone();
+        match record.decision {
+            Decision::Genesis(_) => {}
+            Decision::Reference { offset_next } => {
+                let Some(catalogue) = reference.version(offset_next) else { return false };
+                self.show(record.seq, Version { offset_next, catalogue }, effects);
+            }
+            Decision::Tick { time } => {
+                self.engine.handle(Input::Tick { seq: record.seq, time }, effects)
+            }
+        }
+        self.is_touched = true;
+        self.standing.chain = chain;
+        self.ahead.pop_front();
+        true
+    }
+
+    /// The last decision repeated, counted from the genesis.
+    pub(super) const fn seq(&self) -> Option<u64> {
+        self.standing.chain.seq()
+    }
+
+    /// All that was handled is certain.
+    pub(super) fn commit(&mut self) {
         self.engine.commit();
-        self.committed_chain = self.chain;
-        self.committed = Some(position);
+        self.committed = Some(self.standing);
+        self.is_touched = false;
+        self.hash_committed = self.hash();
     }
 
-    /// What was handled since the last commit does not count.
+    /// Nothing that was handled since the last commit counts.
+    ///
+    /// # Panics
+    /// In debug builds, if the engine is not put back to the last bit.
     pub(super) fn abort(&mut self) {
         self.engine.abort();
-        self.chain = self.committed_chain;
+        let start = Standing {
+            offset_next: self.genesis.start_offset,
+            chain: Chain::default(),
+            reference_offset_next: 0,
+        };
+        self.standing = self.committed.unwrap_or(start);
+        self.is_touched = false;
+        if self.hash_committed.is_some() {
+            assert_eq!(self.hash(), self.hash_committed, "an abort puts everything back");
+        }
+    }
+
+    /// Whether `found`, the broker's word, is where the partition stood before the open transaction (`Some(false)`), where it
+    /// stands with it (`Some(true)`), or neither.
+    pub(super) fn is_committed_at(&self, found: Option<Position>) -> Option<bool> {
+        if found == Some(self.position()) {
+            return Some(true);
+        }
+        let before = self.committed.map(|standing| self.position_of(&standing));
+        (found == before).then_some(false)
+    }
+
+    /// Debug builds, small engines: a hash of the whole engine.
+    fn hash(&self) -> Option<u64> {
+        let is_hashed = cfg!(debug_assertions) && self.engine.customer_count() <= HASHED_CUSTOMERS;
+        is_hashed.then(|| self.engine.state_hash())
     }
 }
 
-/// An engine without state for a partition of this lineage.
-pub(super) fn engine(scoring: &Scoring, lineage: [u8; 16]) -> PartitionEngine {
-    PartitionEngine::new(Settings {
-        policy: Arc::clone(&scoring.policy),
-        salt: lineage,
-        audit: scoring.audit,
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ENGINE;
+    use crate::model::Policy;
+    use crate::wire::{Expect, RecordRef, policy_fingerprint};
+
+    fn scoring() -> Scoring {
+        Scoring { policy: Arc::new(Policy::default()), audit: true }
+    }
+
+    fn genesis() -> Genesis {
+        Genesis {
+            lineage: [1; 16],
+            events_topic_id: None,
+            partition_count: 1,
+            start_offset: 5,
+            engine: ENGINE,
+            policy_version: "generic-1".into(),
+            policy_fingerprint: policy_fingerprint(&Policy::default()),
+        }
+    }
+
+    fn fresh() -> Scored {
+        Scored::new(genesis(), Chain::default(), VecDeque::new(), &scoring())
+    }
+
+    fn kept(promise: u32) -> Result<Event, Rejection> {
+        let value = format!(
+            r#"{{"specversion":"1.0","id":"k{promise}","source":"/s","type":"io.goodfaith.service.delivered.v1","subject":"ada","time":"2025-01-0{promise}T00:00:00Z","data":{{"ref":"r{promise}"}}}}"#
+        );
+        let record = RecordRef {
+            key: Some(b"ada"),
+            value: Some(value.as_bytes()),
+            headers: &[],
+            timestamp_ms: None,
+        };
+        crate::wire::decode(record, Expect::File)
+    }
+
+    /// Handles the deliveries `promises` at the offsets of their numbers; the effects.
+    fn handle(scored: &mut Scored, promises: &[u32]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for promise in promises {
+            scored.handle(i64::from(*promise) + 5, kept(*promise), &mut effects);
+        }
+        effects
+    }
+
+    #[test]
+    fn an_aborted_genesis_is_written_again() {
+        let mut scored = fresh();
+        let first = scored.begin().unwrap();
+        assert_eq!(scored.begin(), None);
+        scored.abort();
+        assert_eq!(scored.begin(), Some(first));
+        scored.commit();
+        assert_eq!(scored.begin(), None);
+        assert_eq!(scored.position().offset_next, 5);
+    }
+
+    #[test]
+    fn an_abort_puts_state_and_position_back() {
+        let mut scored = fresh();
+        scored.begin();
+        handle(&mut scored, &[1]);
+        scored.commit();
+        let (before, hash) = (scored.position(), scored.engine().state_hash());
+        let undone = handle(&mut scored, &[2, 3]);
+        assert_ne!(scored.position(), before);
+        scored.abort();
+        assert_eq!((scored.position(), scored.engine().state_hash()), (before, hash));
+        assert_eq!(handle(&mut scored, &[2, 3]), undone, "the same records give the same effects");
+    }
+
+    #[test]
+    fn the_committed_position_settles_an_unknown_outcome() {
+        let mut scored = fresh();
+        scored.begin();
+        handle(&mut scored, &[1]);
+        let first = scored.position();
+        assert_eq!(scored.is_committed_at(None), Some(false));
+        assert_eq!(scored.is_committed_at(Some(first)), Some(true));
+        scored.commit();
+        handle(&mut scored, &[2]);
+        assert_eq!(scored.is_committed_at(Some(first)), Some(false));
+        assert_eq!(scored.is_committed_at(Some(scored.position())), Some(true));
+        let elsewhere = Position { offset_next: 99, ..first };
+        assert_eq!(scored.is_committed_at(Some(elsewhere)), None);
+        assert_eq!(scored.is_committed_at(None), None, "a committed offset does not vanish");
+    }
+
+    #[test]
+    fn a_transaction_without_records_can_be_told_from_the_one_before() {
+        let mut scored = fresh();
+        scored.begin();
+        scored.commit();
+        let before = scored.position();
+        scored.tick(EventTime::from_millis(1), &mut Vec::new()).unwrap();
+        assert_eq!(scored.position().offset_next, before.offset_next);
+        assert_ne!(scored.position(), before);
+    }
+
+    #[test]
+    fn decisions_the_journal_holds_are_repeated_before_new_ones() {
+        let mut original = fresh();
+        original.begin();
+        let genesis_chain = original.standing.chain;
+        let mut effects = handle(&mut original, &[1]);
+        let time = EventTime::parse("2025-03-01T00:00:00Z").unwrap();
+        original.tick(time, &mut effects);
+
+        let record = JournalRecord { seq: 1, at: 7, decision: Decision::Tick { time } };
+        let ahead = VecDeque::from([Journalled { record, chain: original.standing.chain }]);
+        let mut again = Scored::new(genesis(), genesis_chain, ahead, &scoring());
+        assert!(!again.has_ahead(6) && again.has_ahead(7));
+        assert_eq!(again.tick(time, &mut Vec::new()), None, "the journal's decision comes first");
+        let mut repeated = handle(&mut again, &[1]);
+        assert!(again.repeat(&ReferenceLog::new(), &mut repeated));
+        assert_eq!(repeated, effects);
+        assert_eq!(again.position(), original.position());
+        assert!(again.tick(time, &mut Vec::new()).is_some());
+    }
 }

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
+use backon::{BlockingRetryable as _, ConstantBuilder};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
@@ -17,12 +17,16 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::error::{Error, Result};
 use super::fact::{Fact, Observer};
 use super::native::{FetchQueue, Fetched, FetchedRecord};
+use super::settings::KafkaSettings;
+use super::topics::Topics;
 use crate::model::{Catalogue, Event, ReferenceChange};
 use crate::wire::{self, Expect};
 
 const BATCH: usize = 1024;
 const WAIT: Duration = Duration::from_millis(100);
 const TIMEOUT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
+const ATTEMPTS: usize = 100;
 
 /// The reference log as far as it has been read, shared by all workers.
 pub(super) struct ReferenceLog {
@@ -106,54 +110,58 @@ impl ReferenceLog {
 
 /// Reads the reference log until told to stop.
 pub(super) struct ReferenceReader {
-    queue: FetchQueue<DefaultConsumerContext>,
     consumer: Arc<BaseConsumer>,
+    topic: String,
     log: Arc<ReferenceLog>,
     observer: Arc<dyn Observer>,
 }
 
 impl ReferenceReader {
-    /// Starts reading from the beginning.
+    /// A reader at the beginning of the log.
     ///
     /// # Errors
     /// If the log has lost its beginning, or the broker does not answer.
-    pub(super) fn start(
-        consumer: BaseConsumer,
-        topic: &str,
+    pub(super) fn open(
+        settings: &KafkaSettings,
+        topics: &Topics,
         log: Arc<ReferenceLog>,
         observer: Arc<dyn Observer>,
-        stop: Arc<AtomicBool>,
-    ) -> Result<JoinHandle<Result<()>>> {
-        let (start, _) = consumer
-            .fetch_watermarks(topic, 0, TIMEOUT)
-            .map_err(Error::while_doing("asking for the reference log"))?;
+    ) -> Result<Self> {
+        let doing = Error::while_doing;
+        let topic = topics.reference().to_owned();
+        let consumer: BaseConsumer =
+            settings.reader().create().map_err(doing("making a consumer"))?;
+        // A topic just created has no leader for a moment.
+        let (start, _) = (|| consumer.fetch_watermarks(&topic, 0, TIMEOUT))
+            .retry(ConstantBuilder::default().with_delay(PAUSE).with_max_times(ATTEMPTS))
+            .call()
+            .map_err(doing("asking for the reference log"))?;
         if start > 0 {
-            return Err(Error::ReferenceTruncated { topic: topic.to_owned(), start });
+            return Err(Error::ReferenceTruncated { topic, start });
         }
-        let consumer = Arc::new(consumer);
-        let queue = FetchQueue::new(Arc::clone(&consumer));
-        // Before records can flow, or some would take the consumer's own queue.
-        queue.forward(topic, 0);
-        let mut partitions = TopicPartitionList::new();
-        let assigned = partitions
-            .add_partition_offset(topic, 0, Offset::Offset(0))
-            .and_then(|()| consumer.assign(&partitions));
-        assigned.map_err(Error::while_doing("reading the reference log"))?;
-        let reader = Self { queue, consumer, log, observer };
-        std::thread::Builder::new()
-            .name("reference".to_owned())
-            .spawn(move || reader.run(&stop))
-            .map_err(Error::Thread)
+        Ok(Self { consumer: Arc::new(consumer), topic, log, observer })
     }
 
-    fn run(self, stop: &AtomicBool) -> Result<()> {
+    /// Follows the log until told to stop.
+    ///
+    /// # Errors
+    /// If the client refuses, or access is refused.
+    pub(super) fn run(self, stop: &AtomicBool) -> Result<()> {
+        let queue: FetchQueue<DefaultConsumerContext> = FetchQueue::new(Arc::clone(&self.consumer));
+        // Before records flow, or the first ones would come by the consumer's own queue.
+        queue.forward(&self.topic, 0);
+        let mut partitions = TopicPartitionList::new();
+        partitions
+            .add_partition_offset(&self.topic, 0, Offset::Offset(0))
+            .and_then(|()| self.consumer.assign(&partitions))
+            .map_err(Error::while_doing("reading the reference log"))?;
         while !stop.load(Ordering::Acquire) {
             if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
                 refuse_lasting(error)?;
             }
-            let first = self.queue.fetch(1, WAIT);
+            let first = queue.fetch(1, WAIT);
             self.take(first.iter())?;
-            let rest = self.queue.fetch(BATCH, Duration::ZERO);
+            let rest = queue.fetch(BATCH, Duration::ZERO);
             self.take(rest.iter())?;
         }
         Ok(())
@@ -164,7 +172,7 @@ impl ReferenceReader {
         for fetched in fetched {
             match fetched {
                 Fetched::Record(record) => changes.extend(self.change(record)),
-                Fetched::End { .. } => is_at_end = true,
+                Fetched::End => is_at_end = true,
                 Fetched::Error { code, .. } => {
                     refuse_lasting(KafkaError::MessageConsumption(code))?;
                 }

@@ -1,491 +1,448 @@
-//! How a partition's state comes back: the committed offset with its mark, the journal up to that mark, then the events log from the
-//! beginning of the history, silently, to the committed offset. What does not fit together is refused, saying what to do.
+//! How a partition's state comes back: the committed offset tells which journal record to read to, the journal tells where the
+//! history began and what was decided, and the events log is handled again, silently, up to the committed offset.
+//!
+//! Every step is a slice of the worker's loop: other partitions run on and the poll never stops. Nothing is published here. A log
+//! or journal that does not add up refuses its partition; it is never served from a part of its history.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
+use thiserror::Error;
 
-use super::clock;
 use super::error::{Error, Result};
 use super::member::Member;
-use super::native::{FetchQueue, Fetched, FetchedRecord};
-use super::partition::{Partition, Position, engine};
+use super::native::FetchedRecord;
+use super::offsets;
+use super::partition::{Journalled, Position, Scored};
 use super::reference::{ReferenceLog, refuse_lasting};
-use super::settings::{Delivery, Scoring};
+use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
-use crate::engine::{ENGINE, Effect, Input, PartitionEngine};
-use crate::wire::{
-    self, Chain, CommitMark, Decision, Expect, Genesis, JournalRecord, policy_fingerprint,
-};
+use crate::engine::ENGINE;
+use crate::wire::{self, Chain, Decision, Expect, Genesis, JournalError, policy_fingerprint};
 
-/// How long one question to the broker may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the journal may take to be read.
-const JOURNAL_TIMEOUT: Duration = Duration::from_secs(60);
-const BATCH: usize = 1000;
-const WAIT: Duration = Duration::from_millis(50);
+/// One question to the broker; it is asked again until the step is overdue.
+const QUESTION: Duration = Duration::from_millis(500);
+/// How long a step may take before the worker gives up: a broker that is away for longer is somebody's business.
+const OVERDUE: Duration = Duration::from_secs(120);
+/// Journal records taken a turn.
+const JOURNAL_SLICE: usize = 1000;
+/// Records after which a replay forgets how to undo them.
+const COMMITTED: u64 = 256;
+/// How long "no committed offset" is doubted while the journal says there was one.
+const DOUBT: Duration = Duration::from_secs(30);
 
-/// What the logs say of a partition that has just been assigned.
-pub(super) enum History {
-    /// None yet: it begins at this offset.
-    New {
-        /// The first offset of the events log.
-        start_offset: i64,
-    },
-    /// One to rebuild.
-    Told(Box<Replay>),
-    /// One that cannot be built on: why, and what to do.
-    Refused(String),
-    /// The broker does not say yet; ask again.
-    Unsettled(String),
+/// Why a partition is not served, and what to do.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum Refusal {
+    #[error(
+        "{0}: another program has committed offsets under this group_id, so begin under one of its own"
+    )]
+    Mark(JournalError),
+    #[error("{0}: begin a new deployment, with a group_id and topic_prefix of its own")]
+    Journal(JournalError),
+    #[error(
+        "the journal has a history but group {0} has no committed offset: it may have expired. Set offsets.retention.minutes on the \
+         brokers to more than the longest stop, and begin a new deployment, with a group_id and topic_prefix of its own"
+    )]
+    OffsetLost(String),
+    #[error(
+        "topic {0} was deleted and created again: begin a new deployment, with a group_id and topic_prefix of its own"
+    )]
+    OtherTopic(String),
+    #[error(
+        "topic {topic} has {found} partitions and had {expected} when scoring began: customers have moved between partitions, so \
+         begin a new deployment, with a group_id and topic_prefix of its own"
+    )]
+    OtherPartitionCount { topic: String, found: i32, expected: i32 },
+    #[error(
+        "its state was made by engine {found} and this is engine {ENGINE}: run that version, or begin a new deployment"
+    )]
+    OtherEngine { found: u32 },
+    #[error(
+        "it is scored by policy {found}, which is not the one configured: a policy is not changed in flight yet, so restore it, or \
+         begin a new deployment, with a group_id and topic_prefix of its own"
+    )]
+    OtherPolicy { found: String },
+    #[error(
+        "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}: set retention.ms=-1 and \
+         retention.bytes=-1 on it (history already deleted cannot be scored again: begin a new deployment)"
+    )]
+    LogTruncated { topic: String, start: i64, needed: i64 },
+    #[error(
+        "topic {topic} ends at offset {end}, before the committed offset {committed}: the log has lost records"
+    )]
+    LogShorter { topic: String, end: i64, committed: i64 },
+    #[error(
+        "the reference log ends before offset {0}, which the journal says was seen: it has lost records"
+    )]
+    ReferenceShorter(i64),
+    #[error(
+        "handling the log again does not lead to what was committed: the log is not what it was, or the program is at fault"
+    )]
+    Diverged,
+    #[error("topic {topic} cannot be read: {code}")]
+    Unreadable { topic: String, code: String },
 }
 
-/// A rebuild on its way: the state so far and the journal still to apply.
+/// Where a partition stands on its way to being served.
+pub(super) enum Phase {
+    /// Its committed offset is asked for.
+    Locating,
+    /// Its journal is read.
+    Reading(Box<Reading>),
+    /// Its events are handled again.
+    Replaying(Box<Replay>),
+    /// Its events are handled.
+    Running(Box<Scored>),
+    /// It is not served.
+    Refused,
+}
+
+/// A journal on its way.
+pub(super) struct Reading {
+    committed: Option<Position>,
+    chain: Chain,
+    genesis: Option<Genesis>,
+    rest: VecDeque<Journalled>,
+    /// The chain up to and with the genesis.
+    begun: Chain,
+    is_at_end: bool,
+    problem: Option<JournalError>,
+}
+
+/// A state on its way.
 pub(super) struct Replay {
-    engine: PartitionEngine,
-    /// Decisions not applied yet, in order.
-    journal: VecDeque<JournalRecord>,
-    chain: Chain,
-    /// Where it ends.
+    scored: Scored,
     target: Position,
-    /// Where the history begins.
-    pub(super) start_offset: i64,
-    /// Records read again.
+    start: i64,
     pub(super) records: u64,
-    effects: Vec<Effect>,
 }
 
-/// Asks for what is needed to restore partitions, on a connection of its own.
-pub(super) struct Historian {
-    reader: Arc<BaseConsumer>,
-    queue: FetchQueue<rdkafka::consumer::DefaultConsumerContext>,
-    topics: Topics,
-    events: EventsTopic,
-    scoring: Scoring,
-    delivery: Delivery,
+/// Brings partitions back; one a worker.
+pub(super) struct Restorer {
+    pub(super) settings: Arc<KafkaSettings>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) events: EventsTopic,
+    pub(super) scoring: Scoring,
+    pub(super) reference: Arc<ReferenceLog>,
+    /// Reads journals while any is needed.
+    pub(super) journal: Option<BaseConsumer>,
 }
 
-impl Historian {
-    pub(super) fn new(
-        reader: BaseConsumer,
-        topics: Topics,
-        events: EventsTopic,
-        scoring: Scoring,
-        delivery: Delivery,
-    ) -> Self {
-        let reader = Arc::new(reader);
+impl Reading {
+    pub(super) fn new(committed: Option<Position>) -> Self {
         Self {
-            queue: FetchQueue::new(Arc::clone(&reader)),
-            reader,
-            topics,
-            events,
-            scoring,
-            delivery,
+            committed,
+            chain: Chain::default(),
+            genesis: None,
+            rest: VecDeque::new(),
+            begun: Chain::default(),
+            is_at_end: false,
+            problem: None,
         }
     }
 
-    /// What the logs say of `partition`. `turn` is called while it waits, so that the group does not think the member dead.
-    ///
-    /// # Errors
-    /// If access is refused.
-    pub(super) fn history(
-        &self,
-        member: &Member,
-        partition: i32,
-        turn: &mut dyn FnMut(),
-    ) -> Result<History> {
-        let committed = match committed(member, self.topics.events(), &[partition]) {
-            Ok(positions) => positions.into_iter().next().and_then(|(_, position)| position),
-            Err(CommittedError::NotOurs(text)) => return Ok(History::Refused(text)),
-            Err(CommittedError::Unsettled(error)) => {
-                return Ok(History::Unsettled(error.to_string()));
-            }
-        };
-        let (first, end) =
-            match self.reader.fetch_watermarks(self.topics.journal(), partition, TIMEOUT) {
-                Ok(watermarks) => watermarks,
-                Err(error) => {
-                    refuse_lasting(error.clone())?;
-                    return Ok(History::Unsettled(error.to_string()));
+    fn take(&mut self, value: &[u8]) {
+        if self.problem.is_some() || self.is_at_mark() {
+            return;
+        }
+        match self.chain.read(value) {
+            Ok(record) => match record.decision {
+                Decision::Genesis(genesis) => {
+                    (self.genesis, self.begun) = (Some(genesis), self.chain);
                 }
-            };
-        if first > 0 {
-            return Ok(History::Refused(format!(
-                "the journal begins at offset {first}: its genesis is lost. Set retention.ms=-1 and retention.bytes=-1 on {}, and \
-                 begin a new deployment (another group_id and topic_prefix)",
-                self.topics.journal()
-            )));
-        }
-        let journal = match self.read_journal(partition, end, committed, turn)? {
-            Ok(journal) => journal,
-            Err(reason) => return Ok(History::Refused(reason)),
-        };
-        self.judge(partition, committed, journal)
-    }
-
-    /// Reads the journal until the mark's record is seen, or, without a mark, until its present end.
-    fn read_journal(
-        &self,
-        partition: i32,
-        end: i64,
-        committed: Option<Position>,
-        turn: &mut dyn FnMut(),
-    ) -> Result<Result<Journal, String>> {
-        let topic = self.topics.journal();
-        let mut journal = Journal::default();
-        if end == 0 {
-            return Ok(Ok(journal));
-        }
-        // Before records can flow, or some would take the consumer's own queue.
-        self.queue.forward(topic, partition);
-        let mut assignment = TopicPartitionList::new();
-        let assigned = assignment
-            .add_partition_offset(topic, partition, Offset::Offset(0))
-            .and_then(|()| self.reader.assign(&assignment));
-        assigned.map_err(Error::while_doing("reading the journal"))?;
-        // Exactly once, the mark says where to stop. At-least-once a decision is acknowledged before the offset that rests on it,
-        // so what stands behind the mark counts too.
-        let until = committed
-            .filter(|_| self.delivery == Delivery::ExactlyOnce)
-            .map(|position| position.mark.seq);
-        let deadline = clock::now() + JOURNAL_TIMEOUT;
-        let result = loop {
-            if until.is_some() && journal.chain.seq() >= until {
-                break Ok(Ok(journal));
-            }
-            if deadline <= clock::now() {
-                let reason = format!("read up to record {:?}", journal.chain.seq());
-                let (step, seconds) = ("reading the journal", JOURNAL_TIMEOUT.as_secs());
-                break Err(Error::RestoreOverdue { partition, step, seconds, reason });
-            }
-            turn();
-            if let Some(Err(error)) = self.reader.poll(Duration::ZERO) {
-                refuse_lasting(error)?;
-            }
-            match self.read_slice(&mut journal, partition, until, end)? {
-                Slice::More => {}
-                Slice::End => break Ok(Ok(journal)),
-                Slice::Broken(reason) => break Ok(Err(reason)),
-            }
-        };
-        self.queue.release(topic, partition);
-        let unassigned = self.reader.unassign();
-        unassigned.map_err(Error::while_doing("leaving the journal"))?;
-        result
-    }
-
-    fn read_slice(
-        &self,
-        journal: &mut Journal,
-        partition: i32,
-        until: Option<u64>,
-        end: i64,
-    ) -> Result<Slice> {
-        let batch = self.queue.fetch(BATCH, WAIT);
-        for fetched in batch.iter() {
-            match fetched {
-                Fetched::Record(record) if record.partition() == partition => {
-                    let value = record.as_ref(&[]).value.unwrap_or_default();
-                    match journal.chain.read(value) {
-                        Ok(record) => journal.records.push_back(record),
-                        Err(error) => {
-                            return Ok(Slice::Broken(format!(
-                                "{error}. Restore the journal from a backup"
-                            )));
-                        }
-                    }
-                    journal.note_seq();
-                    if until.is_some() && journal.chain.seq() >= until {
-                        return Ok(Slice::End);
-                    }
-                }
-                // The mark's record may become visible after its offset did: only without a mark is the end the end.
-                Fetched::End { offset, .. } if until.is_none() && offset >= end => {
-                    return Ok(Slice::End);
-                }
-                Fetched::Record(_) | Fetched::End { .. } => {}
-                Fetched::Error { code, .. } => {
-                    refuse_lasting(KafkaError::MessageConsumption(code))?
-                }
-            }
-        }
-        Ok(Slice::More)
-    }
-
-    /// Does what the group, the journal and the events log say fit together?
-    fn judge(
-        &self,
-        partition: i32,
-        committed: Option<Position>,
-        journal: Journal,
-    ) -> Result<History> {
-        let watermarks = self.reader.fetch_watermarks(self.topics.events(), partition, TIMEOUT);
-        let (first, _) = match watermarks {
-            Ok(watermarks) => watermarks,
-            Err(error) => {
-                refuse_lasting(error.clone())?;
-                return Ok(History::Unsettled(error.to_string()));
-            }
-        };
-        let (Some(position), Some(genesis)) = (committed, journal.genesis()) else {
-            return Ok(match (committed, journal.genesis()) {
-                (None, None) => History::New { start_offset: first },
-                (None, Some(_)) => History::Unsettled(
-                    "the journal has begun but the group knows no offset. If this lasts, the group's offsets were deleted or \
-                     expired: set offsets.retention.minutes on the broker, and begin a new deployment (another group_id and \
-                     topic_prefix)"
-                        .to_owned(),
-                ),
-                (Some(_), _) => History::Refused(format!(
-                    "an offset is committed but {} is empty: the journal was deleted. Begin a new deployment (another group_id and \
-                     topic_prefix)",
-                    self.topics.journal()
-                )),
-            });
-        };
-        if let Some(reason) = self.misfit(genesis, position, &journal, first) {
-            return Ok(History::Refused(reason));
-        }
-        Ok(History::Told(Box::new(Replay {
-            engine: engine(&self.scoring, genesis.lineage),
-            start_offset: genesis.start_offset,
-            chain: journal.chain,
-            target: position,
-            records: 0,
-            effects: Vec::new(),
-            journal: journal.records.into_iter().filter(|record| record.seq > 0).collect(),
-        })))
-    }
-
-    fn misfit(
-        &self,
-        genesis: &Genesis,
-        position: Position,
-        journal: &Journal,
-        first: i64,
-    ) -> Option<String> {
-        let fresh = "begin a new deployment (another group_id and topic_prefix)";
-        if let Err(error) = journal.at(position.mark.seq).check(genesis.lineage, &position.mark) {
-            return Some(format!("{error}: {fresh}, or restore the journal"));
-        }
-        if genesis.engine != ENGINE {
-            return Some(format!(
-                "its history was begun by ENGINE {}, this program is ENGINE {ENGINE}: run the other version, or {fresh}",
-                genesis.engine
-            ));
-        }
-        if genesis.partition_count != self.events.partition_count {
-            return Some(format!(
-                "the events topic had {} partitions when the history began and has {} now, so customers have moved: {fresh}",
-                genesis.partition_count, self.events.partition_count
-            ));
-        }
-        if genesis.events_topic_id.is_some()
-            && self.events.id.is_some()
-            && genesis.events_topic_id != self.events.id
-        {
-            return Some(format!("the events topic was deleted and made anew: {fresh}"));
-        }
-        if genesis.policy_fingerprint != policy_fingerprint(&self.scoring.policy) {
-            return Some(format!(
-                "its history was begun under policy {} and this one differs: put the old policy back, or {fresh}",
-                genesis.policy_version
-            ));
-        }
-        if first > genesis.start_offset {
-            return Some(format!(
-                "the log of {} begins at offset {first}, its history at {}: a part of it is never served as the whole. Set \
-                 retention.ms=-1 and retention.bytes=-1 on {}, restore the log, or {fresh}",
-                self.topics.events(),
-                genesis.start_offset,
-                self.topics.events()
-            ));
-        }
-        None
-    }
-}
-
-/// What reading one slice of the journal came to.
-enum Slice {
-    More,
-    End,
-    Broken(String),
-}
-
-/// A partition's journal as read.
-#[derive(Default)]
-struct Journal {
-    records: VecDeque<JournalRecord>,
-    chain: Chain,
-    /// The chain after each record, by `seq`.
-    chains: Vec<Chain>,
-}
-
-impl Journal {
-    fn genesis(&self) -> Option<&Genesis> {
-        match self.records.front().map(|record| &record.decision) {
-            Some(Decision::Genesis(genesis)) => Some(genesis),
-            _ => None,
+                _ => self.rest.push_back(Journalled { record, chain: self.chain }),
+            },
+            Err(error) => self.problem = Some(error),
         }
     }
 
-    fn note_seq(&mut self) {
-        self.chains.push(self.chain);
+    fn is_at_mark(&self) -> bool {
+        self.committed.is_some_and(|committed| self.chain.seq() == Some(committed.mark.seq))
     }
 
-    /// The chain as it was after record `seq`.
-    fn at(&self, seq: u64) -> Chain {
-        usize::try_from(seq).ok().and_then(|seq| self.chains.get(seq)).copied().unwrap_or_default()
+    /// Exactly once, the journal is read until the committed record is seen, never until the end: markers of different topics
+    /// arrive apart. At least once, the journal comes before the offset, so it is read to its end.
+    fn is_done(&self, delivery: Delivery) -> bool {
+        let is_at_mark = delivery == Delivery::ExactlyOnce && self.is_at_mark();
+        let has_no_mark = self.committed.is_none() && self.is_at_end;
+        let is_ahead = delivery == Delivery::AtLeastOnce
+            && self.is_at_end
+            && self.committed.is_none_or(|committed| self.chain.seq() >= Some(committed.mark.seq));
+        self.problem.is_some() || is_at_mark || has_no_mark || is_ahead
+    }
+
+    /// The chain as it stood at the committed record.
+    fn chain_at(&self, seq: u64) -> Option<Chain> {
+        let found = self.rest.iter().find(|entry| entry.record.seq == seq);
+        if seq == 0 { Some(self.begun) } else { found.map(|entry| entry.chain) }
     }
 }
 
 impl Replay {
-    /// Handles a record of the log again, silently; one at or past the target is left for the running partition. Whether it was
-    /// taken.
-    ///
-    /// # Errors
-    /// The reference version to see, while the reference log has not been read as far.
-    pub(super) fn handle(
-        &mut self,
-        record: FetchedRecord<'_>,
-        reference: &ReferenceLog,
-    ) -> Result<bool, NotYet> {
-        let offset = record.offset();
-        if offset >= self.target.offset {
-            return Ok(false);
-        }
-        if offset < self.engine.offset_next() {
-            return Ok(true);
-        }
-        self.apply_journal(offset, reference)?;
-        let headers = record.headers();
-        let event = wire::decode(record.as_ref(&headers), Expect::EventsTopic);
-        self.engine.handle(Input::Record { offset, record: event }, &mut self.effects);
-        self.effects.clear();
-        self.records += 1;
-        Ok(true)
+    /// Records of the log from `start` to the target that are behind, from 0 to 1.
+    pub(super) fn ratio(&self) -> f64 {
+        let all = (self.target.offset_next - self.start).max(1);
+        (self.scored.offset_next() - self.start) as f64 / all as f64
     }
 
-    /// Applies the decisions that stand before the record at `offset`.
-    fn apply_journal(&mut self, offset: i64, reference: &ReferenceLog) -> Result<(), NotYet> {
-        while let Some(record) = self.journal.front().filter(|record| record.at <= offset) {
-            let seq = record.seq;
-            let input = match record.decision {
-                Decision::Genesis(_) => None,
-                Decision::Reference { offset_next } => {
-                    let catalogue = reference.version(offset_next).ok_or(NotYet)?;
-                    Some(Input::Reference { seq, offset_next, catalogue })
-                }
-                Decision::Tick { time } => Some(Input::Tick { seq, time }),
-            };
-            if let Some(input) = input {
-                self.engine.handle(input, &mut self.effects);
-                self.effects.clear();
-            }
-            self.journal.pop_front();
+    /// Handles one record again. One that is not part of what is to be restored changes nothing.
+    pub(super) fn take(
+        &mut self,
+        record: &FetchedRecord<'_>,
+        reference: &ReferenceLog,
+    ) -> Result<(), Refusal> {
+        let offset = record.offset();
+        if offset < self.scored.offset_next() || self.target.offset_next <= offset {
+            return Ok(());
+        }
+        self.repeat_until(offset, reference)?;
+        let headers = record.headers();
+        let decoded = wire::decode(record.as_ref(&headers), Expect::EventsTopic);
+        self.scored.handle(offset, decoded, &mut Vec::new());
+        self.records += 1;
+        if self.records.is_multiple_of(COMMITTED) {
+            self.scored.commit();
         }
         Ok(())
     }
 
-    /// Makes what was read so far final: nothing of it can be undone.
-    pub(super) fn keep(&mut self) {
-        self.engine.commit();
+    /// Every record up to the committed offset has been handled: the offset before it was a record's, as only records move it.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.target.offset_next <= self.scored.offset_next()
     }
 
-    /// The next offset it wants.
-    pub(super) fn next_offset(&self) -> i64 {
-        self.engine.offset_next().max(self.start_offset)
+    /// The next offset to handle.
+    pub(super) const fn offset_next(&self) -> i64 {
+        self.scored.offset_next()
     }
 
-    /// Where it ends.
-    pub(super) const fn target_offset(&self) -> i64 {
-        self.target.offset
+    fn repeat_until(&mut self, offset: i64, reference: &ReferenceLog) -> Result<(), Refusal> {
+        while self.scored.seq() < Some(self.target.mark.seq) && self.scored.has_ahead(offset) {
+            if !self.scored.repeat(reference, &mut Vec::new()) {
+                return Err(Refusal::ReferenceShorter(self.target.mark.reference_offset_next));
+            }
+        }
+        Ok(())
     }
 
-    /// Share of the log read again, 0 to 1.
-    pub(super) fn ratio(&self) -> f64 {
-        let whole = (self.target.offset - self.start_offset).max(1);
-        let read = (self.next_offset() - self.start_offset).clamp(0, whole);
-        read as f64 / whole as f64
+    /// The state, which must be the one that was committed.
+    pub(super) fn finish(mut self, reference: &ReferenceLog) -> Result<Scored, Refusal> {
+        self.repeat_until(self.target.offset_next, reference)?;
+        self.scored.commit();
+        if self.scored.position() == self.target { Ok(self.scored) } else { Err(Refusal::Diverged) }
+    }
+}
+
+impl Restorer {
+    /// Asks for the committed offsets of `partitions`; those answered for.
+    pub(super) fn locate(
+        &self,
+        member: &Member,
+        partitions: &[i32],
+    ) -> Result<BTreeMap<i32, offsets::Committed>, KafkaError> {
+        offsets::committed(member, self.topics.events(), partitions.iter().copied(), QUESTION)
     }
 
-    /// The log has been read to the target: the partition runs from there.
+    /// Begins to read the journal of `partition`.
     ///
     /// # Errors
-    /// While the reference log has not been read as far as the journal says; `self` is handed back.
-    pub(super) fn finish(
-        mut self: Box<Self>,
-        reference: &ReferenceLog,
-    ) -> Result<Partition, Box<Self>> {
-        if self.apply_journal(self.target.offset, reference).is_err() {
-            return Err(self);
-        }
-        self.engine.commit();
-        let mut partition = Partition::restored(
-            self.engine,
-            self.chain,
-            self.target,
-            self.start_offset,
-            clock::now(),
-        );
-        partition.decided = self.journal;
-        Ok(partition)
-    }
-}
-
-/// The reference log has not been read as far as a decision says; try again in a moment.
-#[derive(Debug)]
-pub(super) struct NotYet;
-
-/// Why committed offsets could not be had.
-pub(super) enum CommittedError {
-    /// They are not ours: why.
-    NotOurs(String),
-    /// The broker does not say yet.
-    Unsettled(KafkaError),
-}
-
-/// The committed positions of `partitions` of `topic`, stable: no transaction in flight can still change them.
-pub(super) fn committed(
-    member: &Member,
-    topic: &str,
-    partitions: &[i32],
-) -> Result<Vec<(i32, Option<Position>)>, CommittedError> {
-    let mut wanted = TopicPartitionList::new();
-    partitions.iter().for_each(|partition| {
-        wanted.add_partition(topic, *partition);
-    });
-    let found = member.committed_offsets(wanted, TIMEOUT).map_err(CommittedError::Unsettled)?;
-    let mut positions = Vec::with_capacity(partitions.len());
-    for element in found.elements() {
-        if let Err(error) = element.error() {
-            return Err(CommittedError::Unsettled(error));
-        }
-        let position = match element.offset() {
-            Offset::Offset(offset) => {
-                let mark: CommitMark =
-                    element.metadata().parse().map_err(|error: wire::JournalError| CommittedError::NotOurs(
-                        format!("{error}: another program commits to this group. Give goodfaith a group_id of its own"),
-                    ))?;
-                Some(Position { offset, mark })
-            }
-            Offset::Invalid => None,
-            other => {
-                let text =
-                    format!("the group answers {other:?} for partition {}", element.partition());
-                return Err(CommittedError::NotOurs(text));
-            }
+    /// If the client refuses.
+    pub(super) fn open_journal(&mut self, partition: i32) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        let added = list.add_partition_offset(self.topics.journal(), partition, Offset::Beginning);
+        added.map_err(Error::while_doing("reading the journal"))?;
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => self
+                .settings
+                .reader()
+                .create()
+                .map_err(Error::while_doing("reading the journal"))?,
         };
-        positions.push((element.partition(), position));
+        let journal = self.journal.insert(journal);
+        journal.incremental_assign(&list).map_err(Error::while_doing("reading the journal"))
     }
-    if positions.len() == partitions.len() {
-        Ok(positions)
-    } else {
-        Err(CommittedError::Unsettled(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset)))
+
+    /// Stops reading the journal of `partition`.
+    pub(super) fn close_journal(&self, partition: i32) {
+        if let Some(journal) = &self.journal {
+            // Refused only if it was not being read.
+            drop(journal.incremental_unassign(&offsets::list(self.topics.journal(), [partition])));
+        }
     }
+
+    /// Takes what has arrived of journals.
+    ///
+    /// # Errors
+    /// If access is refused.
+    pub(super) fn read_journals(
+        &self,
+        mut reading: impl FnMut(i32, &dyn Fn(&mut Reading)),
+    ) -> Result<()> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        for _ in 0..JOURNAL_SLICE {
+            match journal.poll(Duration::ZERO) {
+                None => break,
+                Some(Ok(message)) => {
+                    let value = message.payload().unwrap_or_default();
+                    reading(message.partition(), &|reading| reading.take(value));
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    reading(partition, &|reading| reading.is_at_end = true);
+                }
+                Some(Err(error)) => refuse_lasting(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows from a journal, `waited` after its partition was assigned.
+    ///
+    /// # Errors
+    /// If the step is overdue, or the system has no randomness for a new history.
+    pub(super) fn conclude(
+        &self,
+        member: &Member,
+        partition: i32,
+        reading: &Reading,
+        waited: Duration,
+    ) -> Result<Next> {
+        if !reading.is_done(self.settings.delivery) {
+            return wait(partition, "reading the journal", waited, "no answer");
+        }
+        if !self.reference.is_caught_up() {
+            return wait(partition, "reading the reference log", waited, "not at its end yet");
+        }
+        let is_exact = self.settings.delivery == Delivery::ExactlyOnce;
+        if is_exact && reading.committed.is_none() && reading.genesis.is_some() && waited < DOUBT {
+            return Ok(Next::Again);
+        }
+        match member.fetch_watermarks(self.topics.events(), partition, QUESTION) {
+            Ok((start, end)) => self.place(reading, start, end),
+            Err(error) => {
+                wait(partition, "asking for the ends of the log", waited, &error.to_string())
+            }
+        }
+    }
+
+    /// Where a journal that is read puts its partition, whose log reaches from `start` to `end`.
+    fn place(&self, reading: &Reading, start: i64, end: i64) -> Result<Next> {
+        if let Some(problem) = &reading.problem {
+            return Ok(Next::Refuse(Refusal::Journal(problem.clone())));
+        }
+        let Some(genesis) = reading.genesis.clone() else {
+            let genesis = self.genesis(start)?;
+            let scored = Scored::new(genesis, Chain::default(), VecDeque::new(), &self.scoring);
+            return Ok(Next::Place(Phase::Running(Box::new(scored)), start));
+        };
+        if let Err(refusal) = self.examine(&genesis, start) {
+            return Ok(Next::Refuse(refusal));
+        }
+        let from = genesis.start_offset;
+        let lineage = genesis.lineage;
+        let scored = Scored::new(genesis, reading.begun, reading.rest.clone(), &self.scoring);
+        Ok(match reading.committed {
+            None if self.settings.delivery == Delivery::ExactlyOnce => {
+                Next::Refuse(Refusal::OffsetLost(self.settings.group_id.clone()))
+            }
+            None => Next::Place(Phase::Running(Box::new(scored)), from),
+            Some(target) => match self.agree(reading, lineage, target, end) {
+                Err(refusal) => Next::Refuse(refusal),
+                Ok(()) => {
+                    let replay = Replay { scored, target, start: from, records: 0 };
+                    Next::Place(Phase::Replaying(Box::new(replay)), from)
+                }
+            },
+        })
+    }
+
+    /// The beginning of a history at `start_offset`.
+    fn genesis(&self, start_offset: i64) -> Result<Genesis> {
+        let mut lineage = [0; 16];
+        getrandom::fill(&mut lineage).map_err(Error::Random)?;
+        Ok(Genesis {
+            lineage,
+            events_topic_id: self.events.id,
+            partition_count: self.events.partition_count,
+            start_offset,
+            engine: ENGINE,
+            policy_version: self.scoring.policy.version.clone(),
+            policy_fingerprint: policy_fingerprint(&self.scoring.policy),
+        })
+    }
+
+    /// Whether a history that began with `genesis` can go on here, on a log that reaches back to `start`.
+    fn examine(&self, genesis: &Genesis, start: i64) -> Result<(), Refusal> {
+        let topic = || self.topics.events().to_owned();
+        let ids = (genesis.events_topic_id, self.events.id);
+        if matches!(ids, (Some(then), Some(now)) if then != now) {
+            return Err(Refusal::OtherTopic(topic()));
+        }
+        let (expected, found) = (genesis.partition_count, self.events.partition_count);
+        if expected != found {
+            return Err(Refusal::OtherPartitionCount { topic: topic(), found, expected });
+        }
+        if genesis.engine != ENGINE {
+            return Err(Refusal::OtherEngine { found: genesis.engine });
+        }
+        if genesis.policy_fingerprint != policy_fingerprint(&self.scoring.policy) {
+            return Err(Refusal::OtherPolicy { found: genesis.policy_version.to_string() });
+        }
+        let needed = genesis.start_offset;
+        if needed < start {
+            return Err(Refusal::LogTruncated { topic: topic(), start, needed });
+        }
+        Ok(())
+    }
+
+    /// Whether the journal is the one `target` was committed with, and the log, which ends at `end`, reaches it.
+    fn agree(
+        &self,
+        reading: &Reading,
+        lineage: [u8; 16],
+        target: Position,
+        end: i64,
+    ) -> Result<(), Refusal> {
+        let unknown = || JournalError::OtherHistory { seq: target.mark.seq };
+        let chain = reading.chain_at(target.mark.seq).ok_or_else(unknown);
+        chain.and_then(|chain| chain.check(lineage, &target.mark)).map_err(Refusal::Journal)?;
+        let committed = target.offset_next;
+        if end < committed {
+            let topic = self.topics.events().to_owned();
+            return Err(Refusal::LogShorter { topic, end, committed });
+        }
+        Ok(())
+    }
+}
+
+/// What follows from a journal.
+pub(super) enum Next {
+    /// Nothing yet.
+    Wait,
+    /// The committed offset is to be asked for again.
+    Again,
+    /// The partition is read from this offset in this phase.
+    Place(Phase, i64),
+    /// It is not served.
+    Refuse(Refusal),
+}
+
+/// Waits on, unless `waited` is too long.
+pub(super) fn wait(
+    partition: i32,
+    step: &'static str,
+    waited: Duration,
+    reason: &str,
+) -> Result<Next> {
+    if waited < OVERDUE {
+        return Ok(Next::Wait);
+    }
+    let (seconds, reason) = (waited.as_secs(), reason.to_owned());
+    Err(Error::RestoreOverdue { partition, step, seconds, reason })
 }

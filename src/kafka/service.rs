@@ -1,13 +1,9 @@
-//! The running service: the reference reader and the workers, started together and stopped together.
+//! The running service: its workers and the reader of the reference log, started together and stopped together.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rdkafka::consumer::BaseConsumer;
-
-use super::clock;
 use super::error::{Error, Result};
 use super::fact::Observer;
 use super::reference::{ReferenceLog, ReferenceReader};
@@ -16,18 +12,18 @@ use super::topics::Topics;
 use super::worker::{Shared, Worker};
 use crate::live::Live;
 
-/// Running workers. Dropping it leaves them running: stop and join it.
-#[derive(Debug)]
+/// Running workers.
 pub struct Service {
+    threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<Result<()>>>,
+    first_error: Arc<Mutex<Option<Error>>>,
 }
 
 impl Service {
-    /// Prepares the topics and starts the workers.
+    /// Checks the topics, creates them if asked to, and starts reading.
     ///
     /// # Errors
-    /// If a setting is wrong, a topic is missing or does not fit, or the broker does not answer.
+    /// If a setting or property is wrong, the broker does not answer, or the topics are not as they must be.
     pub fn start(
         settings: KafkaSettings,
         scoring: Scoring,
@@ -37,95 +33,128 @@ impl Service {
         settings.check()?;
         let topics = Topics::new(&settings.prefix);
         let events = topics.prepare(&settings)?;
-        live.partition_count.store(i64::from(events.partition_count), Ordering::Release);
+        live.partition_count.store(events.partition_count.into(), Ordering::Release);
+        let instance = match &settings.instance_id {
+            Some(instance) => instance.clone(),
+            None => random_name()?,
+        };
         let stop = Arc::new(AtomicBool::new(false));
-        let reference = Arc::new(ReferenceLog::new());
-        let reader: BaseConsumer =
-            settings.reader().create().map_err(Error::while_doing("making a reader"))?;
-        let reading = ReferenceReader::start(
-            reader,
-            topics.reference(),
-            Arc::clone(&reference),
-            Arc::clone(&observer),
-            Arc::clone(&stop),
-        )?;
-        let mut service = Self { stop: Arc::clone(&stop), threads: vec![reading] };
-        let workers = settings.workers;
-        let instance = settings.instance_id.clone().map_or_else(random_instance, Ok)?;
-        let active_ms = AtomicI64::new(clock::wall_ms());
+        let mut service =
+            Self { threads: Vec::new(), stop: Arc::clone(&stop), first_error: Arc::default() };
+        let reference = service.start_reference(&settings, &topics, &observer)?;
         let shared = Arc::new(Shared {
-            settings,
+            settings: Arc::new(settings),
             scoring,
-            topics,
+            topics: Arc::new(topics),
             events,
             reference,
-            live: Arc::clone(&live),
+            live,
             observer,
+            instance,
             stop,
-            active_ms,
+            started: AtomicI64::new(0),
+            traffic_ms: AtomicI64::new(0),
         });
-        for id in 0..workers {
-            match start_worker(id, &instance, Arc::clone(&shared)) {
-                Ok(thread) => service.threads.push(thread),
-                Err(error) => {
-                    service.stop();
-                    // The first error is the one to tell.
-                    drop(service.join());
-                    return Err(error);
-                }
-            }
+        for number in 0..shared.settings.workers {
+            let shared = Arc::clone(&shared);
+            service.spawn(format!("worker-{number}"), Some(number), move || {
+                Worker::connect(number, shared)?.run()
+            })?;
         }
-        live.is_started.store(true, Ordering::Release);
         Ok(service)
     }
 
-    /// Asks the workers to commit, leave the group (unless static) and end.
+    fn start_reference(
+        &mut self,
+        settings: &KafkaSettings,
+        topics: &Topics,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<Arc<ReferenceLog>> {
+        let log = Arc::new(ReferenceLog::new());
+        let reader =
+            ReferenceReader::open(settings, topics, Arc::clone(&log), Arc::clone(observer))?;
+        let stop = Arc::clone(&self.stop);
+        self.spawn("reference".to_owned(), None, move || reader.run(&stop))?;
+        Ok(log)
+    }
+
+    /// Starts a thread whose error, or panic, ends the service.
+    fn spawn(
+        &mut self,
+        name: String,
+        worker: Option<usize>,
+        work: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let (stop, first_error) = (Arc::clone(&self.stop), Arc::clone(&self.first_error));
+        let guarded = move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            let error = match result {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(panic) => Error::Panicked { worker, message: message(&*panic) },
+            };
+            first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            // One worker less would be a service at half its strength that looks well.
+            stop.store(true, Ordering::Release);
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(guarded);
+        self.threads.push(thread.map_err(Error::Thread)?);
+        Ok(())
+    }
+
+    /// Asks it to stop: what is open is committed and the group left, unless the membership is static. Does not wait.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// Has a worker, or all of them, ended?
+    /// Every thread has ended, or none will do more.
     pub fn is_finished(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
+        self.threads.iter().all(JoinHandle::is_finished)
     }
 
-    /// Waits until all have ended. A worker that fails makes the others stop.
+    /// Waits until it has stopped.
     ///
     /// # Errors
-    /// The first worker's error.
-    pub fn join(self) -> Result<()> {
-        let mut result = Ok(());
-        for thread in self.threads {
-            let ended = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            result = result.and(ended);
+    /// The first that ended a worker.
+    pub fn join(mut self) -> Result<()> {
+        self.join_threads();
+        match self.first_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
         }
-        result
+    }
+
+    fn join_threads(&mut self) {
+        for thread in self.threads.drain(..) {
+            // Its panic, if any, is the error already.
+            drop(thread.join());
+        }
     }
 }
 
-fn start_worker(id: usize, instance: &str, shared: Arc<Shared>) -> Result<JoinHandle<Result<()>>> {
-    let worker = Worker::connect(id, instance, Arc::clone(&shared))?;
-    std::thread::Builder::new()
-        .name(format!("worker-{id}"))
-        .spawn(move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| worker.run()));
-            // One partition's worker gone is the process's end: its partitions go to others, not to nobody.
-            shared.stop.store(true, Ordering::Release);
-            ended.unwrap_or_else(|panic| {
-                Err(Error::Panicked { worker: id, message: message(&*panic) })
-            })
-        })
-        .map_err(Error::Thread)
+impl Drop for Service {
+    /// A service that nobody waits for is stopped too: its threads must not outlive it.
+    fn drop(&mut self) {
+        self.stop();
+        self.join_threads();
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("threads", &self.threads.len()).finish_non_exhaustive()
+    }
+}
+
+/// A name for the life of this process.
+fn random_name() -> Result<String> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-}
-
-/// A name for the life of the process.
-fn random_instance() -> Result<String> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(Error::Random)?;
-    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }

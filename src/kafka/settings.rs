@@ -142,6 +142,8 @@ impl KafkaSettings {
                 ("session.timeout.ms", "45000"),
                 // The default of 1000 stops fetching for a second whenever the local queue is full.
                 ("fetch.queue.backoff.ms", "10"),
+                // A partition just restored is fetched only after the request under way, which waits as long.
+                ("fetch.wait.max.ms", "100"),
             ],
             &[
                 ("group.id", &self.group_id),
@@ -150,7 +152,9 @@ impl KafkaSettings {
                 ("enable.auto.offset.store", "false"),
                 ("auto.offset.reset", "error"),
                 ("isolation.level", "read_committed"),
-                ("enable.partition.eof", "true"),
+                // The batch call takes the end of a partition for a record: after a rebalance librdkafka would read on one
+                // record too far.
+                ("enable.partition.eof", "false"),
             ],
         );
         if let Some(instance) = &self.instance_id {
@@ -162,7 +166,7 @@ impl KafkaSettings {
     /// A reader of whole topics, a member of no group.
     pub(super) fn reader(&self) -> ClientConfig {
         self.config(
-            &[("fetch.queue.backoff.ms", "10")],
+            &[("fetch.queue.backoff.ms", "10"), ("fetch.wait.max.ms", "100")],
             &[
                 // librdkafka wants a name; nothing is ever joined or committed under it.
                 ("group.id", &format!("{}.reader", self.group_id)),

@@ -66,6 +66,12 @@ impl Topics {
         Self { names: TOPICS.into_iter().map(name).collect() }
     }
 
+    /// Every topic with its partition count, where events has `partitions`.
+    pub(super) fn with_partitions(self, partitions: i32) -> Vec<(String, i32)> {
+        let count = |what| if what == REFERENCE { 1 } else { partitions };
+        self.names.into_iter().map(|(what, name)| (name, count(what))).collect()
+    }
+
     /// The name of the topic that holds `what`.
     ///
     /// # Panics
@@ -73,11 +79,6 @@ impl Topics {
     pub(super) fn name(&self, what: &str) -> &str {
         let found = self.names.iter().find(|(of, _)| *of == what);
         &found.unwrap_or_else(|| panic!("no topic holds {what}")).1
-    }
-
-    /// What each holds, and its name.
-    pub(super) fn names(&self) -> &[(&'static str, String)] {
-        &self.names
     }
 
     pub(super) fn events(&self) -> &str {

@@ -1,893 +1,758 @@
-//! One worker thread: a consumer, a producer, and the engines of the partitions it owns. It fetches a batch, hands it to the engines,
-//! publishes what they ask for, and ends the transaction, again and again; between batches it answers the group, restores what is new
-//! and answers questions.
+//! A worker: one thread with a consumer, a producer and the engines of the partitions it owns. Its loop polls, answers rebalances,
+//! brings partitions back, decides what the journal must hold, handles a batch, commits, and answers questions in between.
 //!
-//! State is changed before anybody knows whether the transaction will count; what the outcome means for it is decided in
-//! [`Worker::end_transaction`] and nowhere else.
+//! It decides nothing about trust, and never waits long: every wait is bounded, so the poll never stops.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::Offset;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::clock;
 use super::error::{Error, Result};
-use super::fact::{Fact, Observer, Settlement, Tally};
+use super::fact::{Fact, Observer};
 use super::failure::Failure;
-use super::member::{Member, Rebalance, Rebalances, answer};
-use super::native::{self, FetchQueue, Fetched, FetchedRecord};
-use super::partition::{Partition, Position};
-use super::publisher::{Outcome, Publication, Publisher};
+use super::member::{self, Member, Rebalances};
+use super::native::{self, Batch, FetchQueue, Fetched, FetchedRecord};
+use super::offsets;
+use super::outbox::Outbox;
+use super::publisher::{Outcome, Publisher};
 use super::reference::{ReferenceLog, refuse_lasting};
-use super::restore::{CommittedError, Historian, History, Replay, committed};
-use super::settings::{Delivery, KafkaSettings, Scoring};
+use super::restore::{Next, Phase, Reading, Refusal, Restorer, wait};
+use super::settings::{KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
-use crate::engine::{Effect, Input};
 use crate::live::{Live, PartitionState, PartitionStatus, Query};
 use crate::model::EventTime;
-use crate::wire::{self, Decision, Expect, Header, Origin, RecordRef};
+use crate::wire::{self, Expect, RecordRef};
 
-/// Records fetched at once.
-const BATCH: usize = 1000;
-/// How long an idle worker waits for a record before it looks around.
-const IDLE_WAIT: Duration = Duration::from_millis(20);
-/// Records, and customers kept as they were, after which a transaction ends before its time.
-const RECORDS_MAX: u64 = 50_000;
-const TOUCHED_MAX: usize = 50_000;
-/// Transactions in a row that may come to nothing.
-const FAILURES_MAX: u32 = 20;
-/// How long the broker may leave open what was committed.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long a seek may take, and a partition may stay without an answer before it is refused.
-const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
-const HISTORY_TIMEOUT: Duration = Duration::from_secs(120);
-/// How often a partition is measured.
-const MEASURE_EVERY: Duration = Duration::from_secs(1);
-/// How far an idle clock must be behind to be advanced, in milliseconds: each tick is a journal record.
-const TICK_STEP_MS: i64 = 60_000;
-/// Questions waiting for an answer; more are turned away.
-pub(super) const INBOX: usize = 256;
+/// Records handled between two turns of the loop.
+const BATCH: usize = 1024;
+/// Longest wait for a record: questions and rebalances wait as long.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// The same while partitions are coming back.
+const RESTORE_WAIT: Duration = Duration::from_millis(5);
+/// Questions that may wait for an answer; one more is refused at the door.
+const INBOX: usize = 1024;
+/// Questions answered a turn.
+const ANSWERS: usize = 256;
+/// One question to the broker within a turn.
+const QUESTION: Duration = Duration::from_millis(500);
+/// How long the consumer may take to move to another offset.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Transactions in a row that may come to nothing before the worker gives up.
+const FAILURES: u32 = 20;
+/// Longest pause after a failed transaction; they begin at 10 ms and double.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a partition that moves is measured.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often an idle partition's clock is advanced at most: each tick is a journal record.
+const TICK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What all workers of a process share.
 pub(super) struct Shared {
-    pub(super) settings: KafkaSettings,
+    pub(super) settings: Arc<KafkaSettings>,
     pub(super) scoring: Scoring,
-    pub(super) topics: Topics,
+    pub(super) topics: Arc<Topics>,
     pub(super) events: EventsTopic,
     pub(super) reference: Arc<ReferenceLog>,
     pub(super) live: Arc<Live>,
     pub(super) observer: Arc<dyn Observer>,
+    /// Names this process among the group's.
+    pub(super) instance: String,
     pub(super) stop: Arc<AtomicBool>,
-    /// When any partition of this process last had a record, milliseconds since the epoch: if all are silent, no clock is advanced.
-    pub(super) active_ms: AtomicI64,
+    /// Workers that have made their first poll.
+    pub(super) started: AtomicI64,
+    /// When any worker last saw a record, milliseconds since the epoch.
+    pub(super) traffic_ms: AtomicI64,
 }
 
-/// A partition in whatever state.
-enum Slot {
-    /// Nobody has asked yet what its history is.
-    Asking { since: Instant },
-    /// Its log is being read again.
-    Replaying { replay: Box<Replay>, since: Instant },
-    /// Its events are handled.
-    Running(Box<Partition>),
-    /// It cannot be served.
-    Refused,
-}
-
-/// The open transaction.
-struct Open {
-    began_at: Instant,
-    touched: BTreeSet<i32>,
-    tally: Tally,
-}
-
-/// What a batch came to.
-enum Flow {
-    /// Go on.
-    On,
-    /// The transaction has ended in a way that makes the rest of the batch stale.
-    Stale,
-}
-
-/// One worker.
+/// One worker; it lives on its own thread.
 pub(super) struct Worker {
-    id: usize,
-    shared: Arc<Shared>,
-    // Dropped before the consumer, as librdkafka wants it.
-    queue: Arc<FetchQueue<Rebalances>>,
-    member: Arc<Member>,
-    publisher: Publisher,
-    historian: Historian,
-    slots: BTreeMap<i32, Slot>,
-    open: Option<Open>,
-    failures: u32,
+    pub(super) number: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) member: Arc<Member>,
+    pub(super) queue: Rc<FetchQueue<Rebalances>>,
+    pub(super) outbox: Outbox,
+    pub(super) restorer: Restorer,
+    pub(super) partitions: BTreeMap<i32, Owned>,
     inbox: Receiver<Query>,
-    sender: SyncSender<Query>,
+    pub(super) inbox_sender: SyncSender<Query>,
+    /// Transactions in a row that came to nothing.
+    failures: u32,
+    /// No record is handled before.
+    not_before: Instant,
+    has_turned: bool,
+}
+
+/// A partition this worker owns.
+pub(super) struct Owned {
+    pub(super) phase: Phase,
+    pub(super) assigned_at: Instant,
+    record_at: Instant,
+    tick_at: Option<Instant>,
+    measured_at: Option<Instant>,
+}
+
+impl Owned {
+    pub(super) fn new() -> Self {
+        let now = clock::now();
+        Self {
+            phase: Phase::Locating,
+            assigned_at: now,
+            record_at: now,
+            tick_at: None,
+            measured_at: None,
+        }
+    }
 }
 
 impl Worker {
-    /// Connects: first the producer, whose fencing ends what a predecessor left open, then the consumer.
+    /// Connects worker `number`.
     ///
     /// # Errors
     /// If a property is wrong or the broker does not answer.
-    pub(super) fn connect(id: usize, instance: &str, shared: Arc<Shared>) -> Result<Self> {
+    pub(super) fn connect(number: usize, shared: Arc<Shared>) -> Result<Self> {
         let settings = &shared.settings;
-        let publisher = Publisher::connect(settings, instance, id)?;
-        let reader: BaseConsumer =
-            settings.reader().create().map_err(Error::while_doing("making a reader"))?;
-        let (topics, scoring) = (shared.topics.clone(), shared.scoring.clone());
-        let historian = Historian::new(reader, topics, shared.events, scoring, settings.delivery);
+        // Before the group is joined: a predecessor's open transaction must have ended when offsets are asked for.
+        let publisher = Publisher::connect(settings, &shared.instance, number)?;
         let member: Member = settings
-            .member(id)
+            .member(number)
             .create_with_context(Rebalances::default())
             .map_err(Error::while_doing("making a consumer"))?;
-        member
-            .subscribe(&[shared.topics.events()])
-            .map_err(Error::while_doing("joining the group"))?;
         let member = Arc::new(member);
-        let (sender, inbox) = std::sync::mpsc::sync_channel(INBOX);
+        let (inbox_sender, inbox) = sync_channel(INBOX);
         Ok(Self {
-            id,
-            queue: Arc::new(FetchQueue::new(Arc::clone(&member))),
+            number,
+            queue: Rc::new(FetchQueue::new(Arc::clone(&member))),
             member,
-            publisher,
-            historian,
-            slots: BTreeMap::new(),
-            open: None,
-            failures: 0,
+            outbox: Outbox {
+                worker: number,
+                settings: Arc::clone(settings),
+                topics: Arc::clone(&shared.topics),
+                publisher,
+                open: None,
+            },
+            restorer: Restorer {
+                settings: Arc::clone(settings),
+                topics: Arc::clone(&shared.topics),
+                events: shared.events,
+                scoring: shared.scoring.clone(),
+                reference: Arc::clone(&shared.reference),
+                journal: None,
+            },
+            partitions: BTreeMap::new(),
             inbox,
-            sender,
+            inbox_sender,
+            failures: 0,
+            not_before: clock::now(),
+            has_turned: false,
             shared,
         })
     }
 
-    /// Runs until told to stop, then commits and leaves the group.
+    /// Works until told to stop.
     ///
     /// # Errors
-    /// What waiting does not cure.
+    /// If it cannot go on.
     pub(super) fn run(mut self) -> Result<()> {
-        self.observe(Fact::WorkerStarted { worker: self.id });
+        let result = self.work();
+        self.leave();
+        result
+    }
+
+    fn work(&mut self) -> Result<()> {
+        self.member
+            .subscribe(&[self.shared.topics.events()])
+            .map_err(Error::while_doing("joining the group"))?;
         while !self.shared.stop.load(Ordering::Acquire) {
             self.turn()?;
         }
-        let ended = self.end_transaction(None);
-        for partition in std::mem::take(&mut self.slots).into_keys() {
-            self.queue.release(self.shared.topics.events(), partition);
-            self.shared.live.partitions.remove(&partition);
-        }
-        self.member.context().leave();
-        self.shared.live.turns.remove(&self.id);
-        self.observe(Fact::WorkerStopped { worker: self.id });
-        ended
+        self.commit()
     }
 
-    fn observe(&self, fact: Fact<'_>) {
-        self.shared.observer.observe(fact);
-    }
-
-    /// One turn of the loop.
     fn turn(&mut self) -> Result<()> {
-        self.shared.live.turns.insert(self.id, clock::wall_ms());
-        self.serve_group()?;
-        self.answer_queries();
-        self.restore()?;
-        self.begin_histories()?;
-        self.tick()?;
-        self.handle_batch()?;
-        if self.is_due() {
-            self.end_transaction(None)?;
-        }
-        self.publisher.serve();
-        self.measure();
-        Ok(())
-    }
-
-    // --- the group ---------------------------------------------------------------------------------------------------------------
-
-    fn serve_group(&mut self) -> Result<()> {
+        self.shared.live.turns.insert(self.number, clock::wall_ms());
+        // Records come by the queue; one that does not was fetched before it was forwarded, and will be fetched again.
         if let Some(Err(error)) = self.member.poll(Duration::ZERO) {
             refuse_lasting(error)?;
         }
+        if !self.has_turned {
+            self.has_turned = true;
+            self.tell_started();
+        }
         for rebalance in self.member.context().take() {
-            match &rebalance {
-                Rebalance::Assign(partitions) => self.assign(partitions)?,
-                Rebalance::Revoke(partitions) => self.revoke(partitions)?,
+            self.rebalance(&rebalance)?;
+        }
+        self.outbox.publisher.serve();
+        self.restore()?;
+        self.answer();
+        if let Err(failure) = self.handle_batch() {
+            let outcome = self.outbox.publisher.abort(failure);
+            self.conclude(outcome)?;
+        }
+        let is_due = self.outbox.due_in(clock::now()).is_some_and(|due| due.is_zero());
+        if is_due { self.commit() } else { Ok(()) }
+    }
+
+    fn tell_started(&self) {
+        let shared = &self.shared;
+        shared.observer.observe(Fact::WorkerStarted { worker: self.number });
+        let started = shared.started.fetch_add(1, Ordering::AcqRel) + 1;
+        if usize::try_from(started) == Ok(shared.settings.workers) {
+            shared.live.is_started.store(true, Ordering::Release);
+        }
+    }
+
+    /// Answers questions while nothing is speculative: what a reader sees never turns out not to have been.
+    fn answer(&self) {
+        if self.outbox.open.is_some() {
+            return;
+        }
+        for query in self.inbox.try_iter().take(ANSWERS) {
+            let owned = self.partitions.get(&query.partition);
+            if let Some(Owned { phase: Phase::Running(scored), .. }) = owned {
+                // Whoever asked may have gone.
+                drop(query.reply.send(scored.engine().customer(&query.customer)));
+            }
+            // Otherwise the question is dropped, which its asker sees: the partition is not served here at present.
+        }
+    }
+
+    fn handle_batch(&mut self) -> Result<(), Failure> {
+        let now = clock::now();
+        if now < self.not_before {
+            std::thread::sleep(self.not_before.saturating_duration_since(now).min(RESTORE_WAIT));
+            return Ok(());
+        }
+        self.decide(now)?;
+        let queue = Rc::clone(&self.queue);
+        let batch = queue.fetch(BATCH, Duration::ZERO);
+        if batch.len() > 0 {
+            return self.handle(&batch);
+        }
+        let first = queue.fetch(1, self.wait(now));
+        self.handle(&first)
+    }
+
+    /// How long to wait for a record.
+    fn wait(&self, now: Instant) -> Duration {
+        let is_restoring =
+            |owned: &Owned| matches!(owned.phase, Phase::Locating | Phase::Reading(_));
+        let is_any_restoring = self.partitions.values().any(is_restoring);
+        let longest = if is_any_restoring { RESTORE_WAIT } else { IDLE_WAIT };
+        self.outbox.due_in(now).map_or(longest, |due| due.min(longest))
+    }
+
+    /// Decides what the journal must hold before the next batch: the beginning of a history, a newer reference version, the clock of
+    /// a partition without traffic.
+    fn decide(&mut self, now: Instant) -> Result<(), Failure> {
+        let latest = self.restorer.reference.latest();
+        let tick = self.tick_time();
+        let (shared, member, outbox) = (&self.shared, &self.member, &mut self.outbox);
+        let mut effects = Vec::new();
+        for (&partition, owned) in &mut self.partitions {
+            let is_silent = tick.is_some_and(|(_, idle_after)| owned.is_silent(now, idle_after));
+            let Phase::Running(scored) = &mut owned.phase else { continue };
+            if let Some(value) = scored.begin() {
+                outbox.journal(partition, &value)?;
+            }
+            while scored.has_ahead(scored.offset_next()) {
+                outbox.open()?;
+                if !scored.repeat(&self.restorer.reference, &mut effects) {
+                    break;
+                }
+                outbox.perform(partition, &mut effects, NO_RECORD)?;
+            }
+            if let Some(value) = scored.see(&latest, &mut effects) {
+                outbox.journal(partition, &value)?;
+                outbox.perform(partition, &mut effects, NO_RECORD)?;
+            }
+            if let Some((time, _)) = tick.filter(|_| is_silent) {
+                owned.tick_at = Some(now);
+                if is_at_end(shared, member, partition, scored.offset_next())
+                    && let Some(value) = scored.tick(time, &mut effects)
+                {
+                    outbox.journal(partition, &value)?;
+                    outbox.perform(partition, &mut effects, NO_RECORD)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn assign(&mut self, partitions: &TopicPartitionList) -> Result<()> {
-        let topic = self.shared.topics.events();
-        let given: Vec<i32> =
-            partitions.elements().iter().map(|element| element.partition()).collect();
-        // Before records can flow, or some would take the consumer's own queue.
-        given.iter().for_each(|partition| self.queue.forward(topic, *partition));
-        let accepted = answer(&self.member, &Rebalance::Assign(partitions.clone()));
-        accepted
-            .and_then(|()| self.member.pause(partitions))
-            .map_err(Error::while_doing("taking partitions"))?;
-        let (worker, assigned) = (self.id, given.len());
-        self.observe(Fact::Rebalanced { worker, assigned, revoked: 0, is_lost: false });
-        for partition in given {
-            self.slots.insert(partition, Slot::Asking { since: clock::now() });
-            self.show(partition, PartitionState::Restoring, 0.0, 0);
-            self.observe(Fact::PartitionAssigned { partition });
+    /// What an idle partition's clock is advanced to, and after how much silence; `None` if ticks are off, or if no partition of this
+    /// process has traffic: then upstream is down, and its promises are not broken.
+    fn tick_time(&self) -> Option<(EventTime, Duration)> {
+        let idle_after = self.shared.settings.idle_after?;
+        let idle_ms = i64::try_from(idle_after.as_millis()).unwrap_or(i64::MAX);
+        let (wall_ms, traffic_ms) =
+            (clock::wall_ms(), self.shared.traffic_ms.load(Ordering::Relaxed));
+        let has_traffic = wall_ms.saturating_sub(traffic_ms) < idle_ms;
+        has_traffic.then(|| (EventTime::from_millis(wall_ms.saturating_sub(idle_ms)), idle_after))
+    }
+
+    fn handle(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
+        let started = clock::now();
+        for fetched in batch.iter() {
+            match fetched {
+                Fetched::Record(record) => self.handle_record(&record, started)?,
+                Fetched::End => {}
+                Fetched::Error { partition, code } => self.handle_error(partition, code),
+            }
+        }
+        self.tell_progress();
+        if let Some(open) = &mut self.outbox.open {
+            open.tally.handling += clock::now().saturating_duration_since(started);
+            self.shared.traffic_ms.fetch_max(clock::wall_ms(), Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// Gives partitions back: commits what is open, or, if they are lost already, lets go of it.
-    fn revoke(&mut self, partitions: &TopicPartitionList) -> Result<()> {
-        let is_lost = self.member.assignment_lost();
-        let cause = is_lost
-            .then(|| Failure::new(RDKafkaErrorCode::AssignmentLost, "the partitions were lost"));
-        let given: Vec<i32> =
-            partitions.elements().iter().map(|element| element.partition()).collect();
-        if is_lost {
-            // Another member may own them: whatever became of the transaction, their state is not ours to judge.
-            given.iter().for_each(|partition| self.drop_slot(*partition));
-        }
-        self.end_transaction(cause)?;
-        given.iter().for_each(|partition| self.drop_slot(*partition));
-        answer(&self.member, &Rebalance::Revoke(partitions.clone()))
-            .map_err(Error::while_doing("giving partitions back"))?;
-        let (worker, revoked) = (self.id, given.len());
-        self.observe(Fact::Rebalanced { worker, assigned: 0, revoked, is_lost });
-        Ok(())
-    }
-
-    fn drop_slot(&mut self, partition: i32) {
-        if self.slots.remove(&partition).is_some() {
-            self.queue.release(self.shared.topics.events(), partition);
-            self.shared.live.partitions.remove(&partition);
-            self.observe(Fact::PartitionRevoked { partition });
+    fn tell_progress(&self) {
+        for (partition, owned) in &self.partitions {
+            if let Phase::Replaying(replay) = &owned.phase {
+                self.set_live(*partition, |status| status.restored_ratio = replay.ratio());
+            }
         }
     }
 
-    // --- restoring ---------------------------------------------------------------------------------------------------------------
-
-    /// Asks for the history of one partition that waits for it; the others run on meanwhile.
-    fn restore(&mut self) -> Result<()> {
-        let asking = self.slots.iter().find_map(|(partition, slot)| match slot {
-            Slot::Asking { since } => Some((*partition, *since)),
-            _ => None,
-        });
-        let Some((partition, since)) = asking.filter(|_| self.shared.reference.is_caught_up())
+    fn handle_record(&mut self, record: &FetchedRecord<'_>, now: Instant) -> Result<(), Failure> {
+        let (partition, offset) = (record.partition(), record.offset());
+        let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        owned.record_at = now;
+        if let Phase::Replaying(replay) = &mut owned.phase {
+            match replay.take(record, &self.restorer.reference) {
+                Ok(()) if replay.is_whole() => self.finish_replay(partition),
+                Ok(()) => {}
+                Err(refusal) => self.refuse(partition, &refusal),
+            }
+        }
+        let Some(Owned { phase: Phase::Running(scored), .. }) = self.partitions.get_mut(&partition)
         else {
             return Ok(());
         };
-        // Asking takes a while, and a transaction must not wait for it.
-        self.end_transaction(None)?;
-        let member = Arc::clone(&self.member);
-        let history = self
-            .historian
-            .history(&member, partition, &mut || drop(member.poll(Duration::ZERO)))?;
-        match history {
-            History::New { start_offset } => {
-                let lineage = lineage()?;
-                let begun =
-                    Partition::begin(&self.shared.scoring, lineage, start_offset, clock::now());
-                self.slots.insert(partition, Slot::Running(Box::new(begun)));
-                self.read_from(partition, start_offset)?;
-                self.told_restored(partition, 0, since, true);
-            }
-            History::Told(replay) => {
-                let from = replay.start_offset;
-                self.slots.insert(partition, Slot::Replaying { replay, since });
-                self.read_from(partition, from)?;
-                self.finish_if_read(partition, from);
-            }
-            History::Refused(reason) => self.refuse(partition, &reason),
-            History::Unsettled(reason) if since + HISTORY_TIMEOUT <= clock::now() => {
-                self.refuse(partition, &reason)
-            }
-            History::Unsettled(_) => {}
+        if offset < scored.offset_next() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn refuse(&mut self, partition: i32, reason: &str) {
-        self.slots.insert(partition, Slot::Refused);
-        self.show(partition, PartitionState::Refused(reason.to_owned()), 0.0, 0);
-        self.observe(Fact::PartitionRefused { partition, reason });
-    }
-
-    /// Reads the partition from `offset` on.
-    fn read_from(&self, partition: i32, offset: i64) -> Result<()> {
-        let topic = self.shared.topics.events();
-        let deadline = clock::now() + SEEK_TIMEOUT;
-        loop {
-            match self.member.seek(topic, partition, Offset::Offset(offset), SEEK_TIMEOUT) {
-                Ok(()) => break,
-                // An assignment takes a moment to arrive inside the library.
-                Err(_) if clock::now() < deadline => {
-                    drop(self.member.poll(Duration::from_millis(5)))
-                }
-                Err(error) => return Err(Error::while_doing("seeking")(error)),
+        let (outbox, mut effects) = (&mut self.outbox, Vec::new());
+        while scored.has_ahead(offset) {
+            outbox.open()?;
+            if !scored.repeat(&self.restorer.reference, &mut effects) {
+                let text = "the reference log is behind the journal";
+                return Err(Failure::new(RDKafkaErrorCode::OperationTimedOut, text));
             }
-        }
-        let mut list = TopicPartitionList::new();
-        list.add_partition(topic, partition);
-        self.member.resume(&list).map_err(Error::while_doing("resuming"))
-    }
-
-    /// The log has been read up to `offset`: if that is all, the partition runs.
-    fn finish_if_read(&mut self, partition: i32, offset: i64) {
-        let is_read = matches!(self.slots.get(&partition), Some(Slot::Replaying { replay, .. })
-            if replay.target_offset() <= offset.max(replay.next_offset()));
-        if !is_read {
-            return;
-        }
-        if let Some(Slot::Replaying { replay, since }) = self.slots.remove(&partition) {
-            let records = replay.records;
-            match replay.finish(&self.shared.reference) {
-                Ok(restored) => {
-                    self.slots.insert(partition, Slot::Running(Box::new(restored)));
-                    self.told_restored(partition, records, since, false);
-                }
-                // The reference log will be read as far in a moment: the next end of log or record asks again.
-                Err(replay) => {
-                    self.slots.insert(partition, Slot::Replaying { replay, since });
-                }
-            }
-        }
-    }
-
-    fn told_restored(&self, partition: i32, records: u64, since: Instant, is_new: bool) {
-        self.show(partition, PartitionState::Running, 1.0, 0);
-        let elapsed = clock::now() - since;
-        self.observe(Fact::PartitionRestored { partition, records, elapsed, is_new });
-    }
-
-    // --- handling ----------------------------------------------------------------------------------------------------------------
-
-    fn handle_batch(&mut self) -> Result<()> {
-        let wait = match &self.open {
-            Some(open) => {
-                let left = (open.began_at + self.shared.settings.commit_interval)
-                    .saturating_duration_since(clock::now());
-                left.min(IDLE_WAIT)
-            }
-            None => IDLE_WAIT,
-        };
-        let queue = Arc::clone(&self.queue);
-        let first = queue.fetch(1, wait);
-        let rest = if first.len() == 0 { None } else { Some(queue.fetch(BATCH, Duration::ZERO)) };
-        let mut decided = BTreeSet::new();
-        for fetched in first.iter().chain(rest.iter().flat_map(|rest| rest.iter())) {
-            if let Flow::Stale = self.handle_fetched(&fetched, &mut decided)? {
-                break;
-            }
-        }
-        for slot in self.slots.values_mut() {
-            if let Slot::Replaying { replay, .. } = slot {
-                replay.keep();
-            }
-        }
-        Ok(())
-    }
-
-    fn handle_fetched(
-        &mut self,
-        fetched: &Fetched<'_>,
-        decided: &mut BTreeSet<i32>,
-    ) -> Result<Flow> {
-        match fetched {
-            Fetched::Record(record) => self.handle_record(*record, decided),
-            Fetched::End { partition, offset } => {
-                self.finish_if_read(*partition, *offset);
-                if let Some(Slot::Running(running)) = self.slots.get_mut(partition) {
-                    running.is_at_end = true;
-                }
-                Ok(Flow::On)
-            }
-            Fetched::Error { partition, code } => {
-                if matches!(
-                    code,
-                    RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
-                ) {
-                    let topic = self.shared.topics.events();
-                    let reason = format!(
-                        "the log of {topic} no longer holds the next offset to read. Set retention.ms=-1 and retention.bytes=-1 on it, \
-                         restore the log, or begin a new deployment (another group_id and topic_prefix)"
-                    );
-                    self.refuse(*partition, &reason);
-                } else {
-                    refuse_lasting(KafkaError::MessageConsumption(*code))?;
-                }
-                Ok(Flow::On)
-            }
-        }
-    }
-
-    fn handle_record(
-        &mut self,
-        record: FetchedRecord<'_>,
-        decided: &mut BTreeSet<i32>,
-    ) -> Result<Flow> {
-        let (partition, offset) = (record.partition(), record.offset());
-        if let Some(Slot::Replaying { replay, .. }) = self.slots.get_mut(&partition) {
-            match replay.handle(record, &self.shared.reference) {
-                Ok(true) => {
-                    self.finish_if_read(partition, offset + 1);
-                    return Ok(Flow::On);
-                }
-                Ok(false) => self.finish_if_read(partition, offset),
-                Err(_not_yet) => {
-                    self.slots.insert(partition, Slot::Asking { since: clock::now() });
-                    return Ok(Flow::Stale);
-                }
-            }
-        }
-        match self.slots.get(&partition) {
-            Some(Slot::Running(running))
-                if running.has_genesis() && running.next_offset() <= offset => {}
-            // Behind what is handled, or not to be handled.
-            _ => return Ok(Flow::On),
-        }
-        if let Err(failure) = self.handle_running(record, decided.insert(partition)) {
-            self.end_transaction(Some(failure))?;
-            return Ok(Flow::Stale);
-        }
-        if self.is_full() {
-            self.end_transaction(None)?;
-            // After a commit the engines stand where the batch does; after anything else they do not.
-            return Ok(if self.failures == 0 { Flow::On } else { Flow::Stale });
-        }
-        Ok(Flow::On)
-    }
-
-    /// Hands a record to its engine and publishes what it asks for.
-    fn handle_running(
-        &mut self,
-        record: FetchedRecord<'_>,
-        is_first_in_batch: bool,
-    ) -> Result<(), Failure> {
-        let started = clock::now();
-        let partition = record.partition();
-        self.open_transaction(partition)?;
-        if is_first_in_batch {
-            self.see_reference(partition)?;
+            outbox.perform(partition, &mut effects, NO_RECORD)?;
         }
         let headers = record.headers();
         let original = record.as_ref(&headers);
-        self.follow_decided(partition, record.offset())?;
-        let input = Input::Record {
-            offset: record.offset(),
-            record: wire::decode(original, Expect::EventsTopic),
-        };
-        self.hand_over(partition, input, original)?;
-        if let Some(Slot::Running(running)) = self.slots.get_mut(&partition) {
-            (running.is_at_end, running.active_at) = (false, started);
-        }
-        self.shared.active_ms.store(clock::wall_ms(), Ordering::Relaxed);
-        if let Some(open) = &mut self.open {
-            open.tally.records += 1;
-            open.tally.handling += clock::now() - started;
-        }
-        Ok(())
-    }
-
-    /// Gives the engine one input and performs its effects, in order.
-    fn hand_over(
-        &mut self,
-        partition: i32,
-        input: Input,
-        original: RecordRef<'_>,
-    ) -> Result<(), Failure> {
-        let Some(Slot::Running(running)) = self.slots.get_mut(&partition) else { return Ok(()) };
-        let mut effects = Vec::new();
-        running.engine.handle(input, &mut effects);
-        for effect in &effects {
-            self.perform(partition, effect, original)?;
-        }
-        Ok(())
-    }
-
-    fn perform(
-        &mut self,
-        partition: i32,
-        effect: &Effect,
-        original: RecordRef<'_>,
-    ) -> Result<(), Failure> {
-        let topics = &self.shared.topics;
-        let origin = Origin { topic: topics.events(), partition };
-        for record in wire::encode(effect, original, origin, self.shared.settings.encoding) {
-            self.publisher.send(Publication {
-                topic: topics.name(record.topic),
-                partition: None,
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-                headers: &record.headers,
-                timestamp_ms: original.timestamp_ms,
-            })?;
-        }
-        if let Some(open) = &mut self.open {
-            open.tally.count(partition, effect, original.timestamp_ms);
-        }
-        Ok(())
-    }
-
-    // --- the journal -------------------------------------------------------------------------------------------------------------
-
-    /// Begins the history of partitions that have none: the genesis is in the partition's first transaction.
-    fn begin_histories(&mut self) -> Result<()> {
-        let new: Vec<i32> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| matches!(slot, Slot::Running(running) if !running.has_genesis()))
-            .map(|(partition, _)| *partition)
-            .collect();
-        for partition in new {
-            if let Err(failure) = self.begin_history(partition) {
-                return self.end_transaction(Some(failure));
-            }
-        }
-        Ok(())
-    }
-
-    fn begin_history(&mut self, partition: i32) -> Result<(), Failure> {
-        self.open_transaction(partition)?;
-        let (events, policy) = (self.shared.events, Arc::clone(&self.shared.scoring.policy));
-        if let Some(Slot::Running(running)) = self.slots.get_mut(&partition) {
-            let genesis = running.write_genesis(events, &policy);
-            self.write_journal(partition, &genesis)?;
-        }
-        self.see_reference(partition)
-    }
-
-    /// At a batch boundary: lets the engine see the reference data as read so far.
-    fn see_reference(&mut self, partition: i32) -> Result<(), Failure> {
-        let latest = self.shared.reference.latest();
-        let Some(Slot::Running(running)) = self.slots.get_mut(&partition) else { return Ok(()) };
-        if !running.decided.is_empty()
-            || latest.offset_next <= running.engine.reference_offset_next()
-        {
+        outbox.open()?.tally.records += 1;
+        scored.handle(offset, wire::decode(original, Expect::EventsTopic), &mut effects);
+        if effects.is_empty() {
             return Ok(());
         }
-        let (value, input) = running.see_reference(latest.offset_next, latest.catalogue);
-        self.write_journal(partition, &value)?;
-        self.hand_over(partition, input, NO_RECORD)
+        outbox.perform(partition, &mut effects, original)
     }
 
-    /// Applies decisions that stand in the journal already, before the record at `offset`.
-    fn follow_decided(&mut self, partition: i32, offset: i64) -> Result<(), Failure> {
-        loop {
-            let Some(Slot::Running(running)) = self.slots.get_mut(&partition) else {
-                return Ok(());
-            };
-            let Some(record) = running.decided.pop_front_if(|record| record.at <= offset) else {
-                return Ok(());
-            };
-            let seq = record.seq;
-            let input = match record.decision {
-                Decision::Genesis(_) => continue,
-                Decision::Reference { offset_next } => {
-                    let text = "the reference log has not been read as far as the journal";
-                    let catalogue = self.shared.reference.version(offset_next);
-                    let catalogue = catalogue
-                        .ok_or_else(|| Failure::new(RDKafkaErrorCode::InProgress, text))?;
-                    Input::Reference { seq, offset_next, catalogue }
-                }
-                Decision::Tick { time } => Input::Tick { seq, time },
-            };
-            self.hand_over(partition, input, NO_RECORD)?;
+    /// librdkafka goes on by itself after most errors, but takes their place in the batch for a record's: so the position is set
+    /// again. The others mean that the log cannot be read on without a gap.
+    fn handle_error(&mut self, partition: i32, code: RDKafkaErrorCode) {
+        let is_lasting = matches!(
+            code,
+            RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::NoOffset
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+        );
+        let offset_next = match self.partitions.get(&partition).map(|owned| &owned.phase) {
+            Some(Phase::Running(scored)) => scored.offset_next(),
+            Some(Phase::Replaying(replay)) => replay.offset_next(),
+            _ => return,
+        };
+        if is_lasting {
+            let topic = self.shared.topics.events().to_owned();
+            self.refuse(partition, &Refusal::Unreadable { topic, code: code.to_string() });
+        } else if self.seek(&[(partition, offset_next)]).is_err() {
+            self.start_over(partition);
         }
     }
 
-    fn write_journal(&mut self, partition: i32, value: &[u8]) -> Result<(), Failure> {
-        self.publisher.send(Publication {
-            topic: self.shared.topics.journal(),
-            partition: Some(partition),
-            key: Some(partition.to_string().as_bytes()),
-            value: Some(value),
-            headers: &[],
-            timestamp_ms: None,
+    /// Moves partitions on their way to being served by one step.
+    fn restore(&mut self) -> Result<()> {
+        self.locate()?;
+        let is_reading = |owned: &Owned| matches!(owned.phase, Phase::Reading(_));
+        if !self.partitions.values().any(is_reading) {
+            self.restorer.journal = None;
+            return Ok(());
+        }
+        let partitions = &mut self.partitions;
+        self.restorer.read_journals(|partition, read| {
+            if let Some(Owned { phase: Phase::Reading(reading), .. }) =
+                partitions.get_mut(&partition)
+            {
+                read(reading);
+            }
         })?;
-        match self.shared.settings.delivery {
-            Delivery::ExactlyOnce => Ok(()),
-            // No effect of a decision may be seen before the decision is certain.
-            Delivery::AtLeastOnce => self.publisher.drain(),
-        }
+        let read: Vec<i32> = self
+            .partitions
+            .iter()
+            .filter(|(_, owned)| is_reading(owned))
+            .map(|(p, _)| *p)
+            .collect();
+        read.into_iter().try_for_each(|partition| self.place(partition))
     }
 
-    /// Advances the clock of partitions that are read to the end and silent, unless all of them are: then the source is down, and
-    /// nobody broke a promise.
-    fn tick(&mut self) -> Result<()> {
-        let Some(idle_after) = self.shared.settings.idle_after else { return Ok(()) };
-        let idle_ms = i64::try_from(idle_after.as_millis()).unwrap_or(i64::MAX);
-        let now = clock::wall_ms();
-        if now - self.shared.active_ms.load(Ordering::Relaxed) >= idle_ms {
-            return Ok(());
-        }
-        let time = EventTime::from_millis(now - idle_ms);
-        let is_due = |running: &Partition| {
-            let behind = running.engine.watermark().map_or(0, |watermark| time.since(watermark));
-            running.has_genesis()
-                && running.is_at_end
-                && running.active_at + idle_after <= clock::now()
-                && behind >= TICK_STEP_MS
+    /// Asks for committed offsets where they are not known.
+    fn locate(&mut self) -> Result<()> {
+        let now = clock::now();
+        let is_locating = |owned: &Owned| matches!(owned.phase, Phase::Locating);
+        let sought = self.partitions.iter().filter(|(_, owned)| is_locating(owned));
+        let sought: Vec<i32> = sought.map(|(partition, _)| *partition).collect();
+        let Some(&first) = sought.first() else { return Ok(()) };
+        let located = match self.restorer.locate(&self.member, &sought) {
+            Ok(located) => located,
+            Err(error) => {
+                let waited = self.waited(first, now);
+                let step = "asking for the committed offset";
+                return wait(first, step, waited, &error.to_string()).map(drop);
+            }
         };
-        let due: Vec<i32> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| matches!(slot, Slot::Running(running) if is_due(running)))
-            .map(|(partition, _)| *partition)
-            .collect();
-        for partition in due {
-            if let Err(failure) = self.tick_one(partition, time) {
-                return self.end_transaction(Some(failure));
+        for (partition, committed) in located {
+            match committed {
+                Ok(committed) => {
+                    self.restorer.open_journal(partition)?;
+                    self.set_phase(partition, Phase::Reading(Box::new(Reading::new(committed))));
+                }
+                Err(error) => self.refuse(partition, &Refusal::Mark(error)),
             }
         }
         Ok(())
     }
 
-    fn tick_one(&mut self, partition: i32, time: EventTime) -> Result<(), Failure> {
-        self.open_transaction(partition)?;
-        let Some(Slot::Running(running)) = self.slots.get_mut(&partition) else { return Ok(()) };
-        let (value, input) = running.tick(time);
-        self.write_journal(partition, &value)?;
-        self.hand_over(partition, input, NO_RECORD)
+    fn waited(&self, partition: i32, now: Instant) -> Duration {
+        let assigned = self.partitions.get(&partition).map(|owned| owned.assigned_at);
+        assigned.map_or(Duration::ZERO, |assigned| now.saturating_duration_since(assigned))
     }
 
-    // --- transactions ------------------------------------------------------------------------------------------------------------
-
-    /// Makes `partition` part of the open transaction, opening one if need be.
-    fn open_transaction(&mut self, partition: i32) -> Result<(), Failure> {
-        if self.open.is_none() {
-            let tally = Tally { worker: self.id, ..Tally::default() };
-            self.open = Some(Open { began_at: clock::now(), touched: BTreeSet::new(), tally });
-            self.publisher.begin()?;
-        }
-        if let Some(open) = &mut self.open {
-            open.touched.insert(partition);
+    /// Puts a partition where its journal says, once it is read.
+    fn place(&mut self, partition: i32) -> Result<()> {
+        let waited = self.waited(partition, clock::now());
+        let Some(Owned { phase: Phase::Reading(reading), .. }) = self.partitions.get(&partition)
+        else {
+            return Ok(());
+        };
+        match self.restorer.conclude(&self.member, partition, reading, waited)? {
+            Next::Wait => {}
+            Next::Again => {
+                self.restorer.close_journal(partition);
+                self.set_phase(partition, Phase::Locating);
+            }
+            Next::Refuse(refusal) => {
+                self.restorer.close_journal(partition);
+                self.refuse(partition, &refusal);
+            }
+            Next::Place(phase, offset) => {
+                if let Err(error) = self.seek(&[(partition, offset)]) {
+                    // The assignment may not have taken effect yet.
+                    return wait(partition, "moving to its offset", waited, &error.text).map(drop);
+                }
+                self.restorer.close_journal(partition);
+                let is_new = matches!(phase, Phase::Running(_));
+                let is_whole = matches!(&phase, Phase::Replaying(replay) if replay.is_whole());
+                self.set_phase(partition, phase);
+                if is_new {
+                    self.tell_restored(partition, 0, true);
+                } else if is_whole {
+                    self.finish_replay(partition);
+                }
+                self.resume(partition)?;
+            }
         }
         Ok(())
     }
 
-    fn is_due(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| {
-            open.began_at + self.shared.settings.commit_interval <= clock::now()
+    fn set_phase(&mut self, partition: i32, phase: Phase) {
+        if let Some(owned) = self.partitions.get_mut(&partition) {
+            owned.phase = phase;
+        }
+    }
+
+    fn finish_replay(&mut self, partition: i32) {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return };
+        match std::mem::replace(&mut owned.phase, Phase::Locating) {
+            Phase::Replaying(replay) => {
+                let records = replay.records;
+                match replay.finish(&self.restorer.reference) {
+                    Ok(scored) => {
+                        owned.phase = Phase::Running(Box::new(scored));
+                        self.tell_restored(partition, records, false);
+                    }
+                    Err(refusal) => self.refuse(partition, &refusal),
+                }
+            }
+            phase => owned.phase = phase,
+        }
+    }
+
+    fn tell_restored(&self, partition: i32, records: u64, is_new: bool) {
+        let elapsed = self.waited(partition, clock::now());
+        self.set_live(partition, |status| {
+            status.state = PartitionState::Running;
+            status.restored_ratio = 1.0;
+        });
+        let fact = Fact::PartitionRestored { partition, records, elapsed, is_new };
+        self.shared.observer.observe(fact);
+    }
+
+    /// Stops serving a partition, and says why.
+    fn refuse(&mut self, partition: i32, refusal: &Refusal) {
+        let reason = refusal.to_string();
+        self.set_phase(partition, Phase::Refused);
+        self.pause(partition);
+        self.set_live(partition, |status| {
+            status.state = PartitionState::Refused(reason.clone());
+        });
+        let fact = Fact::PartitionRefused { partition, reason: &reason };
+        self.shared.observer.observe(fact);
+    }
+
+    pub(super) fn set_live(&self, partition: i32, set: impl FnOnce(&mut PartitionStatus)) {
+        if let Some(mut status) = self.shared.live.partitions.get_mut(&partition) {
+            set(&mut status);
+        }
+    }
+
+    pub(super) fn pause(&self, partition: i32) {
+        let list = offsets::list(self.shared.topics.events(), [partition]);
+        // Refused only for a partition that is not assigned, and then nothing comes of it either.
+        drop(self.member.pause(&list));
+    }
+
+    fn resume(&self, partition: i32) -> Result<()> {
+        let list = offsets::list(self.shared.topics.events(), [partition]);
+        self.member.resume(&list).map_err(Error::while_doing("reading a partition"))
+    }
+
+    /// Moves to explicit offsets. What was fetched before is passed over by librdkafka.
+    fn seek(&self, positions: &[(i32, i64)]) -> Result<(), Failure> {
+        let topic = self.shared.topics.events();
+        let mut list = offsets::list(topic, []);
+        for (partition, offset) in positions {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+        }
+        let sought = self.member.seek_partitions(list, SEEK_TIMEOUT)?;
+        sought.elements().iter().try_for_each(|element| Ok(element.error()?))
+    }
+
+    /// Ends the open transaction, if there is one.
+    ///
+    /// # Errors
+    /// If too many in a row have come to nothing.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        if self.outbox.open.is_none() {
+            return Ok(());
+        }
+        let started = clock::now();
+        let topic = self.shared.topics.events();
+        let outcome = match offsets::marked(topic, self.touched()) {
+            Ok(offsets) => self.outbox.publisher.commit(&self.member, &offsets),
+            Err(error) => self.outbox.publisher.abort(error.into()),
+        };
+        if let Some(open) = &mut self.outbox.open {
+            open.tally.committing = clock::now().saturating_duration_since(started);
+        }
+        self.conclude(outcome)
+    }
+
+    /// Where the partitions of the open transaction stand.
+    pub(super) fn touched(&self) -> impl Iterator<Item = (i32, super::partition::Position)> {
+        self.partitions.iter().filter_map(|(partition, owned)| match &owned.phase {
+            Phase::Running(scored) if scored.is_touched() => Some((*partition, scored.position())),
+            _ => None,
         })
     }
 
-    /// Has the transaction grown as far as memory allows?
-    fn is_full(&self) -> bool {
-        let Some(open) = &self.open else { return false };
-        let touched = |partition: &i32| match self.slots.get(partition) {
-            Some(Slot::Running(running)) => running.engine.touched(),
-            _ => 0,
-        };
-        open.tally.records >= RECORDS_MAX
-            || (open.tally.records % 256 == 255
-                && open.touched.iter().map(touched).sum::<usize>() >= TOUCHED_MAX)
-    }
-
-    /// Ends the open transaction, if there is one: commits it, or aborts it because of `cause`; then makes the state say what the
-    /// outcome says.
-    fn end_transaction(&mut self, cause: Option<Failure>) -> Result<()> {
-        let Some(mut open) = self.open.take() else { return Ok(()) };
-        let mut after = BTreeMap::new();
-        for partition in &open.touched {
-            if let Some(Slot::Running(running)) = self.slots.get(partition) {
-                after.insert(*partition, running.position());
-            }
-        }
-        let started = clock::now();
-        let outcome = match cause {
-            None => match offsets(self.shared.topics.events(), &after) {
-                Ok(offsets) => self.publisher.commit(&self.member, &offsets),
-                Err(error) => self.publisher.abort(error.into()),
-            },
-            Some(cause) => self.publisher.abort(cause),
-        };
-        open.tally.committing = clock::now() - started;
+    /// Does what the outcome of a transaction asks for.
+    ///
+    /// # Errors
+    /// If too many in a row have come to nothing.
+    pub(super) fn conclude(&mut self, outcome: Outcome) -> Result<()> {
         match outcome {
-            Outcome::Committed => {
-                self.failures = 0;
-                self.keep(&after);
-                self.observe(Fact::Committed(&open.tally));
-            }
+            Outcome::Committed => self.keep(),
             Outcome::Delivered(failure) => {
-                // Published all the same: the next commit covers it, and a crash before repeats it with the same ids.
-                self.keep(&after);
-                self.observe(Fact::Committed(&open.tally));
-                let reason = failure.to_string();
-                self.observe(Fact::OffsetsNotCommitted { worker: self.id, reason: &reason });
+                let (worker, reason) = (self.number, failure.to_string());
+                let fact = Fact::OffsetsNotCommitted { worker, reason: &reason };
+                self.shared.observer.observe(fact);
+                self.keep();
             }
             Outcome::Aborted(failure) => {
-                let reason = failure.to_string();
-                self.observe(Fact::TransactionAborted { worker: self.id, reason: &reason });
-                self.count_failure(&reason)?;
-                for partition in after.keys() {
-                    self.undo(*partition)?;
-                }
+                let (worker, reason) = (self.number, failure.to_string());
+                let fact = Fact::TransactionAborted { worker, reason: &reason };
+                self.shared.observer.observe(fact);
+                let touched: Vec<i32> = self.touched().map(|(partition, _)| partition).collect();
+                self.undo(&touched);
+                self.rewind();
+                self.outbox.open = None;
+                self.note_failure(&reason)?;
             }
-            Outcome::Unknown(failure) => self.retire(&failure, &after)?,
+            Outcome::Unknown(failure) => self.settle(&failure)?,
         }
         Ok(())
     }
 
-    fn count_failure(&mut self, reason: &str) -> Result<()> {
-        self.failures += 1;
-        if self.failures > FAILURES_MAX {
-            return Err(Error::TransactionsFail {
-                attempts: self.failures,
-                reason: reason.to_owned(),
-            });
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, after: &BTreeMap<i32, Position>) {
-        for (partition, position) in after {
-            if let Some(Slot::Running(running)) = self.slots.get_mut(partition) {
-                running.commit(*position);
-            }
-        }
-    }
-
-    /// Puts a partition back to its last commit, and reads from there again.
-    fn undo(&mut self, partition: i32) -> Result<()> {
-        let Some(Slot::Running(running)) = self.slots.get_mut(&partition) else { return Ok(()) };
-        running.abort();
-        let from = running.next_offset();
-        self.read_from(partition, from)
-    }
-
-    /// Nobody can say how the transaction ended. A new producer of the same name ends it one way or the other; then the committed
-    /// offsets tell which.
-    fn retire(&mut self, failure: &Failure, after: &BTreeMap<i32, Position>) -> Result<()> {
-        let reason = failure.to_string();
-        self.observe(Fact::ProducerRetired { worker: self.id, reason: &reason });
-        self.count_failure(&reason)?;
-        self.publisher.retire()?;
-        let ours: Vec<i32> =
-            after.keys().copied().filter(|partition| self.slots.contains_key(partition)).collect();
-        let settled = self.settled(&ours)?;
-        for (partition, position) in after {
-            let before = match self.slots.get(partition) {
-                Some(Slot::Running(running)) => running.committed,
-                _ => continue,
-            };
-            let settlement = match settled.get(partition) {
-                Some(now) if *now == Some(*position) => Settlement::Kept,
-                // At-least-once the journal may be ahead of the offset: only a restore knows.
-                Some(now)
-                    if *now == before && self.shared.settings.delivery == Delivery::ExactlyOnce =>
-                {
-                    Settlement::Undone
-                }
-                _ => Settlement::Dropped,
-            };
-            match settlement {
-                Settlement::Kept => self.keep(&BTreeMap::from([(*partition, *position)])),
-                Settlement::Undone => self.undo(*partition)?,
-                Settlement::Dropped => self.restore_again(*partition)?,
-            }
-            self.observe(Fact::TransactionSettled { partition: *partition, settlement });
-        }
-        Ok(())
-    }
-
-    /// What is committed for `partitions`, once the broker says.
-    fn settled(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Option<Position>>> {
-        let deadline = clock::now() + SETTLE_TIMEOUT;
-        loop {
-            match committed(&self.member, self.shared.topics.events(), partitions) {
-                Ok(positions) => return Ok(positions.into_iter().collect()),
-                // Left out of the answer, a partition is dropped and restored, which asks again and says why not.
-                Err(CommittedError::NotOurs(_)) => return Ok(BTreeMap::new()),
-                Err(CommittedError::Unsettled(_)) if clock::now() < deadline => {
-                    drop(self.member.poll(Duration::from_millis(50)));
-                }
-                Err(CommittedError::Unsettled(error)) => {
-                    return Err(Error::Kafka { doing: "asking what was committed", error });
-                }
-            }
-        }
-    }
-
-    fn restore_again(&mut self, partition: i32) -> Result<()> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(self.shared.topics.events(), partition);
-        self.member.pause(&list).map_err(Error::while_doing("pausing"))?;
-        self.slots.insert(partition, Slot::Asking { since: clock::now() });
-        self.show(partition, PartitionState::Restoring, 0.0, 0);
-        Ok(())
-    }
-
-    // --- what is shown -----------------------------------------------------------------------------------------------------------
-
-    /// Answers questions about customers, from what is certain: never in the middle of a transaction.
-    fn answer_queries(&self) {
-        if self.open.is_some() {
-            return;
-        }
-        for query in self.inbox.try_iter().take(INBOX) {
-            let view = match self.slots.get(&query.partition) {
-                Some(Slot::Running(running)) => running.engine.customer(&query.customer),
-                _ => None,
-            };
-            // Whoever asked may have stopped waiting.
-            drop(query.reply.send(view));
-        }
-    }
-
-    fn measure(&mut self) {
+    /// The transaction counts.
+    pub(super) fn keep(&mut self) {
         let now = clock::now();
-        let mut facts = Vec::new();
-        for (partition, slot) in &mut self.slots {
-            let (topic, member) = (self.shared.topics.events(), &self.member);
-            let lag = |next: i64| {
-                native::high_watermark(member, topic, *partition)
-                    .map_or(0, |end| (end - next).max(0))
-            };
-            match slot {
-                Slot::Running(running) if running.measured_at + MEASURE_EVERY <= now => {
-                    running.measured_at = now;
-                    let lag_records = lag(running.next_offset());
-                    facts.push((*partition, PartitionState::Running, 1.0, lag_records));
-                    self.shared.observer.observe(Fact::PartitionMeasured {
-                        partition: *partition,
-                        counters: running.engine.counters(),
-                        customers: running.engine.customer_count(),
-                        store_bytes: running.engine.store_bytes(),
-                        lag_records,
-                        watermark: running.engine.watermark(),
-                    });
-                }
-                Slot::Replaying { replay, .. } => {
-                    facts.push((
-                        *partition,
-                        PartitionState::Restoring,
-                        replay.ratio(),
-                        lag(replay.next_offset()),
-                    ));
-                }
-                _ => {}
+        for (partition, owned) in &mut self.partitions {
+            let Phase::Running(scored) = &mut owned.phase else { continue };
+            if !scored.is_touched() {
+                continue;
+            }
+            scored.commit();
+            let is_time = owned.measured_at.is_none_or(|at| at + MEASURE_INTERVAL <= now);
+            if is_time {
+                owned.measured_at = Some(now);
+                measure(&self.shared, &self.member, *partition, owned);
             }
         }
-        for (partition, state, ratio, lag) in facts {
-            self.show(partition, state, ratio, lag);
+        self.failures = 0;
+        let Some(open) = self.outbox.open.take() else { return };
+        self.shared.observer.observe(Fact::Committed(&open.tally));
+    }
+
+    /// Puts partitions back to where they last were certain.
+    pub(super) fn undo(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            if let Some(Owned { phase: Phase::Running(scored), .. }) =
+                self.partitions.get_mut(partition)
+            {
+                scored.abort();
+            }
         }
     }
 
-    fn show(&self, partition: i32, state: PartitionState, restored_ratio: f64, lag_records: i64) {
-        let status =
-            PartitionStatus { state, lag_records, restored_ratio, inbox: self.sender.clone() };
-        self.shared.live.partitions.insert(partition, status);
+    /// Reads on from where each partition stands. All of them: a batch given up half-way held records of any.
+    pub(super) fn rewind(&mut self) {
+        let position = |(partition, owned): (&i32, &Owned)| match &owned.phase {
+            Phase::Running(scored) => Some((*partition, scored.offset_next())),
+            Phase::Replaying(replay) => Some((*partition, replay.offset_next())),
+            Phase::Locating | Phase::Reading(_) | Phase::Refused => None,
+        };
+        let positions: Vec<(i32, i64)> = self.partitions.iter().filter_map(position).collect();
+        if !positions.is_empty() && self.seek(&positions).is_err() {
+            // Where the consumer stands is not known: begin again from what is committed.
+            positions.iter().for_each(|(partition, _)| self.start_over(*partition));
+        }
+    }
+
+    /// Drops a partition's state and restores it.
+    pub(super) fn start_over(&mut self, partition: i32) {
+        self.pause(partition);
+        if let Some(owned) = self.partitions.get_mut(&partition) {
+            *owned = Owned::new();
+        }
+        self.set_live(partition, |status| {
+            status.state = PartitionState::Restoring;
+            status.restored_ratio = 0.0;
+        });
+    }
+
+    /// A transaction came to nothing: pause a little longer each time.
+    ///
+    /// # Errors
+    /// If too many in a row have.
+    pub(super) fn note_failure(&mut self, reason: &str) -> Result<()> {
+        self.failures += 1;
+        if FAILURES < self.failures {
+            let (attempts, reason) = (self.failures, reason.to_owned());
+            return Err(Error::TransactionsFail { attempts, reason });
+        }
+        let pause = Duration::from_millis(10) * 2_u32.pow(self.failures.min(10));
+        self.not_before = clock::now() + pause.min(LONGEST_PAUSE);
+        Ok(())
+    }
+
+    /// Leaves the group, unless the membership is static: then the partitions are kept for the session timeout.
+    fn leave(mut self) {
+        if self.outbox.open.is_some() {
+            // An error ended the loop: nothing of the open transaction shall count. If this fails too, the broker ends it.
+            let text = "the worker is stopping";
+            drop(self.outbox.publisher.abort(Failure::new(RDKafkaErrorCode::AssignmentLost, text)));
+        }
+        let context = self.member.context();
+        context.leave();
+        for rebalance in context.take() {
+            // The consumer closes only when every rebalance is answered; a refusal means that none is waited for.
+            drop(member::answer(&self.member, &rebalance));
+        }
+        let topic = self.shared.topics.events();
+        for partition in std::mem::take(&mut self.partitions).into_keys() {
+            self.queue.release(topic, partition);
+            self.shared.live.partitions.remove(&partition);
+            self.shared.observer.observe(Fact::PartitionRevoked { partition });
+        }
+        self.shared.live.turns.remove(&self.number);
+        self.shared.observer.observe(Fact::WorkerStopped { worker: self.number });
+        // The fields go in order: the queue before the consumer, which closes as its last owner.
     }
 }
 
-/// What a decision of ours stands for where a record is asked for.
+impl Owned {
+    /// Silence for `idle_after`, and no tick of late.
+    fn is_silent(&self, now: Instant, idle_after: Duration) -> bool {
+        let interval = TICK_INTERVAL.min(idle_after);
+        self.record_at + idle_after <= now
+            && self.tick_at.is_none_or(|tick_at| tick_at + interval <= now)
+    }
+}
+
+/// The broker says, now, that there is nothing to read: silence alone may be a broken connection. (The consumer's own position counts
+/// transaction markers too, and between batches all it has passed has been handled.)
+fn is_at_end(shared: &Shared, member: &Member, partition: i32, offset_next: i64) -> bool {
+    let topic = shared.topics.events();
+    let Ok((_, end)) = member.fetch_watermarks(topic, partition, QUESTION) else { return false };
+    end <= position(shared, member, partition).unwrap_or(offset_next)
+}
+
+/// Where the consumer stands, markers passed over; `None` before the first record since it was moved.
+fn position(shared: &Shared, member: &Member, partition: i32) -> Option<i64> {
+    let positions = member.position().ok()?;
+    let found = positions.find_partition(shared.topics.events(), partition)?;
+    match found.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    }
+}
+
+/// What journalled decisions are caused by: no record.
 const NO_RECORD: RecordRef<'static> =
-    RecordRef { key: None, value: None, headers: &[] as &[Header<'static>], timestamp_ms: None };
+    RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
 
-/// The offsets to commit, each with its mark.
-fn offsets(
-    topic: &str,
-    positions: &BTreeMap<i32, Position>,
-) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::new();
-    for (partition, position) in positions {
-        let mut element = list.add_partition(topic, *partition);
-        element.set_offset(Offset::Offset(position.offset))?;
-        element.set_metadata(position.mark.to_string());
+/// Tells how a partition stands.
+fn measure(shared: &Shared, member: &Member, partition: i32, owned: &Owned) {
+    let Phase::Running(scored) = &owned.phase else { return };
+    let high = native::high_watermark(member, shared.topics.events(), partition);
+    let handled = scored.offset_committed();
+    let passed = position(shared, member, partition).map_or(handled, |passed| passed.max(handled));
+    let lag_records = high.map_or(0, |high| (high - passed).max(0));
+    if let Some(mut status) = shared.live.partitions.get_mut(&partition) {
+        status.lag_records = lag_records;
     }
-    Ok(list)
-}
-
-/// A random name for a new history.
-fn lineage() -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(Error::Random)?;
-    Ok(bytes)
+    let engine = scored.engine();
+    shared.observer.observe(Fact::PartitionMeasured {
+        partition,
+        counters: engine.counters(),
+        customers: engine.customer_count(),
+        store_bytes: engine.store_bytes(),
+        lag_records,
+        watermark: engine.watermark(),
+    });
 }

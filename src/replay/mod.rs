@@ -70,7 +70,8 @@ impl Replay {
         // The salt hides erased customers in snapshots, and no output depends on it: here there are none.
         let settings =
             Settings { policy: Arc::clone(&options.policy), salt: [0; 16], audit: options.audit };
-        let engines = (0..options.partitions.get()).map(|_| PartitionEngine::new(settings.clone()).without_undo());
+        let engines = (0..options.partitions.get())
+            .map(|_| PartitionEngine::new(settings.clone()).without_undo());
         let mut replay = Self {
             engines: engines.collect(),
             line_number: 0,

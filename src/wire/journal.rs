@@ -75,7 +75,7 @@ pub struct CommitMark {
 }
 
 /// Why a journal, or a mark, is not one to build on.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum JournalError {
     /// The bytes are no journal record of this format.
     #[error("a journal record cannot be read")]

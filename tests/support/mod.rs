@@ -1,447 +1,480 @@
-//! What the broker tests share: a deployment of topics of its own, records in, records out, and the one place that waits.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and a deadline needs a clock"
-)]
+//! What the tests against a real Apache Kafka share: a deployment of its own for each test, input made of the golden scenarios, all
+//! that a reader under `read_committed` sees, and the oracle it is compared with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::sleep;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use goodfaith::engine::{Effect, Input, PartitionEngine, Settings};
+use goodfaith::engine::{Input, PartitionEngine, Settings};
 use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Observer, Scoring, Service};
 use goodfaith::live::Live;
-use goodfaith::model::{Catalogue, Event, Policy};
-use goodfaith::wire::{self, Encoding, Expect, FileKind, Header, RecordRef};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Headers;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use goodfaith::model::{Catalogue, Event, EventTime, Policy};
+use goodfaith::wire::{self, Encoding, Expect, Origin, OutRecord, RecordRef};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// How long anything may take before a test gives up.
-const DEADLINE: Duration = Duration::from_secs(120);
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(50);
+/// Partitions of every events topic.
+pub(crate) const PARTITIONS: i32 = 8;
 
-/// Waits until `is_so`, looking again and again; panics with `what` after the deadline.
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
-        sleep(LOOK);
+/// Where the input ends.
+const END: &str = "2026-06-01T00:00:00Z";
+
+/// What the service publishes, besides its journal.
+pub(crate) const OUTPUTS: [&str; 6] =
+    ["scores", "alerts", "open-alerts", "loyalty", "evidence", "dead-letters"];
+
+/// The broker the tests run against.
+pub(crate) fn bootstrap() -> String {
+    #[expect(clippy::disallowed_methods, reason = "how a test is told of its broker")]
+    let bootstrap = std::env::var("KAFKA_BOOTSTRAP");
+    bootstrap.expect("KAFKA_BOOTSTRAP names a broker: run `make test-broker`")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one wait of the tests")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Waits until `holds`; fails the test if it takes longer than `patience`.
+pub(crate) fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = now() + patience;
+    while !holds() {
+        assert!(now() < deadline, "waited {patience:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// A record of a topic, owned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    pub partition: i32,
-    pub offset: i64,
-    pub key: Option<Vec<u8>>,
-    pub value: Option<Vec<u8>>,
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-    pub timestamp_ms: Option<i64>,
-}
-
-impl Record {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.headers.iter().rev().find(|(held, _)| held == name)?;
-        std::str::from_utf8(value.as_deref()?).ok()
-    }
-
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(self.value.as_deref().unwrap_or_default()).unwrap()
-    }
-
-    fn with<R>(&self, read: impl FnOnce(RecordRef<'_>) -> R) -> R {
-        let headers: Vec<Header<'_>> =
-            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-        read(RecordRef {
-            key: self.key.as_deref(),
-            value: self.value.as_deref(),
-            headers: &headers,
-            timestamp_ms: self.timestamp_ms,
-        })
-    }
-}
-
-/// Takes no notice.
-pub struct Silent;
-
-impl Observer for Silent {
-    fn observe(&self, _fact: Fact<'_>) {}
-}
-
-/// A deployment of its own on the broker: topics and group that no other test has.
-pub struct Deployment {
-    pub settings: KafkaSettings,
-    events: BaseProducer,
+/// A group and topics of their own on the shared broker.
+#[derive(Clone)]
+pub(crate) struct Deployment {
+    pub(crate) settings: KafkaSettings,
 }
 
 impl Deployment {
-    /// Names for `partitions` partitions, and the topics made.
-    pub fn new(workers: usize, partitions: i32) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let name: String = folder
-            .path()
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect();
-        let bootstrap = std::env::var("KAFKA_BOOTSTRAP")
-            .expect("KAFKA_BOOTSTRAP names the broker: run `make test-broker`");
-        let settings = KafkaSettings {
-            bootstrap_servers: bootstrap.clone(),
-            group_id: format!("group-{name}"),
-            instance_id: None,
-            prefix: format!("test-{name}"),
-            workers,
-            delivery: Delivery::ExactlyOnce,
-            commit_interval: Duration::from_millis(100),
-            encoding: Encoding::StructuredJson,
-            create_topics: true,
-            partitions,
-            replication_factor: 1,
-            idle_after: None,
-            // A member that dies is noticed soon.
-            properties: BTreeMap::from([
-                ("session.timeout.ms".to_owned(), "6000".to_owned()),
-                ("heartbeat.interval.ms".to_owned(), "500".to_owned()),
-            ]),
-        };
-        let events = ClientConfig::new()
-            .set("bootstrap.servers", &bootstrap)
-            .set("partitioner", "murmur2_random")
-            .set("linger.ms", "5")
-            .create()
-            .unwrap();
-        let deployment = Self { settings, events };
-        // Starting once makes the topics; nothing is read yet, so no history begins.
-        deployment.make_topics();
+    /// A new deployment on the real broker; its topics exist, and hold no input.
+    pub(crate) fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("{name}-{}-{count}", std::process::id());
+        let mut deployment = Self::at(&bootstrap(), &prefix);
+        deployment.settings.create_topics = true;
+        // Starting the service creates its topics.
+        let service = deployment.start(&Arc::default());
+        service.stop();
+        service.join().unwrap();
         deployment
     }
 
-    fn make_topics(&self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let admin: rdkafka::admin::AdminClient<_> = ClientConfig::new()
-            .set("bootstrap.servers", &self.settings.bootstrap_servers)
-            .create()
-            .unwrap();
-        let topic = |what, partitions| {
-            let name = self.topic(what);
-            (name, partitions)
+    /// A deployment whose topics exist.
+    pub(crate) fn at(bootstrap: &str, prefix: &str) -> Self {
+        let settings = KafkaSettings {
+            bootstrap_servers: bootstrap.to_owned(),
+            group_id: prefix.to_owned(),
+            instance_id: None,
+            prefix: prefix.to_owned(),
+            workers: 1,
+            delivery: Delivery::ExactlyOnce,
+            commit_interval: Duration::from_millis(100),
+            encoding: Encoding::BinaryJson,
+            create_topics: false,
+            partitions: PARTITIONS,
+            replication_factor: 1,
+            idle_after: None,
+            // A member that dies is missed early, so that no test waits for the 45 s of production.
+            properties: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
         };
-        let named = [topic("events", self.settings.partitions), topic("reference", 1)];
-        let new: Vec<_> = named
-            .iter()
-            .map(|(name, partitions)| {
-                rdkafka::admin::NewTopic::new(
-                    name,
-                    *partitions,
-                    rdkafka::admin::TopicReplication::Fixed(1),
-                )
-                .set("message.timestamp.type", "LogAppendTime")
-                .set("retention.ms", "-1")
-            })
-            .collect();
-        let results = runtime
-            .block_on(admin.create_topics(&new, &rdkafka::admin::AdminOptions::new()))
-            .unwrap();
-        assert!(results.iter().all(Result::is_ok), "{results:?}");
-        wait_until("topics appear", || {
-            self.partition_count("events") > 0 && self.partition_count("reference") > 0
-        });
+        Self { settings }
     }
 
-    pub fn topic(&self, what: &str) -> String {
+    pub(crate) fn topic(&self, what: &str) -> String {
         format!("{}.{what}.v1", self.settings.prefix)
     }
 
-    pub fn partition_count(&self, what: &str) -> i32 {
-        let metadata = self
-            .events
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.settings.bootstrap_servers);
+        config
+    }
+
+    pub(crate) fn start(&self, facts: &Arc<Facts>) -> Service {
+        let observer: Arc<dyn Observer> = Arc::clone(facts) as Arc<dyn Observer>;
+        Service::start(self.settings.clone(), scoring(), Arc::new(Live::default()), observer)
+            .unwrap()
+    }
+
+    /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
+    pub(crate) fn produce(&self, input: &[Line]) {
+        let producer: BaseProducer = self
             .client()
-            .fetch_metadata(Some(&self.topic(what)), Duration::from_secs(10))
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .create()
             .unwrap();
-        i32::try_from(metadata.topics()[0].partitions().len()).unwrap()
-    }
-
-    /// Adds a record to the events topic, by key, or to a partition.
-    pub fn send(
-        &self,
-        what: &str,
-        partition: Option<i32>,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) {
-        self.send_with(what, partition, key, value, rdkafka::message::OwnedHeaders::new());
-    }
-
-    pub fn send_with(
-        &self,
-        what: &str,
-        partition: Option<i32>,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: rdkafka::message::OwnedHeaders,
-    ) {
-        let topic = self.topic(what);
-        let mut record = BaseRecord::<[u8], [u8]>::to(&topic).headers(headers);
-        (record.partition, record.key, record.payload) = (partition, key, value);
-        while let Err((_full, back)) = self.events.send(record) {
-            record = back;
-            self.events.poll(Duration::from_millis(10));
-        }
-        self.events.poll(Duration::ZERO);
-    }
-
-    /// Adds an event where it belongs.
-    pub fn send_event(&self, event: &Event) {
-        let json = wire::encode_event_json(event);
-        match event {
-            Event::Customer(event) => {
-                self.send("events", None, Some(event.customer.as_bytes()), Some(json.as_bytes()))
-            }
-            Event::Reference(_) => self.send("reference", Some(0), None, Some(json.as_bytes())),
-            Event::Tick(_) => {
-                for partition in 0..self.settings.partitions {
-                    self.send("events", Some(partition), None, Some(json.as_bytes()));
+        for line in input {
+            match line {
+                Line::Reference(value) => {
+                    send(&producer, &self.topic("reference"), Some(0), b"", Some(value));
+                }
+                Line::Tick(value) => {
+                    for partition in 0..PARTITIONS {
+                        send(&producer, &self.topic("events"), Some(partition), b"", Some(value));
+                    }
+                }
+                Line::Customer { key, value } => {
+                    let value = (!value.is_empty()).then_some(value.as_slice());
+                    send(&producer, &self.topic("events"), None, key, value);
                 }
             }
         }
+        producer.flush(Duration::from_secs(60)).unwrap();
     }
 
-    pub fn flush(&self) {
-        self.events.flush(DEADLINE).unwrap();
-    }
-
-    pub fn start(&self) -> (Service, Arc<Live>) {
-        self.start_with(Arc::new(Silent))
-    }
-
-    pub fn start_with(&self, observer: Arc<dyn Observer>) -> (Service, Arc<Live>) {
-        let live = Arc::new(Live::default());
-        let scoring = Scoring { policy: Arc::new(Policy::default()), audit: true };
-        let service =
-            Service::start(self.settings.clone(), scoring, Arc::clone(&live), observer).unwrap();
-        (service, live)
-    }
-
-    /// The offset committed for each partition of the events topic.
-    pub fn committed(&self) -> Vec<i64> {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.settings.bootstrap_servers)
+    /// Waits until the group has committed every record of the events topic.
+    pub(crate) fn wait_handled(&self, patience: Duration) {
+        let reader: BaseConsumer = self
+            .client()
             .set("group.id", &self.settings.group_id)
+            .set("isolation.level", "read_committed")
             .create()
             .unwrap();
+        let topic = self.topic("events");
+        let second = Duration::from_secs(5);
+        let end = |p| reader.fetch_watermarks(&topic, p, second).unwrap().1;
+        let ends: Vec<i64> = (0..PARTITIONS).map(end).collect();
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.topic("events"), 0, self.settings.partitions - 1);
-        let found = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
-        found
-            .elements()
-            .iter()
-            .map(|element| element.offset().to_raw().unwrap_or(-1).max(-1))
-            .collect()
-    }
-
-    /// The end of each partition of the events topic.
-    pub fn ends(&self) -> Vec<i64> {
-        (0..self.settings.partitions)
-            .map(|partition| {
-                let topic = self.topic("events");
-                self.events
-                    .client()
-                    .fetch_watermarks(&topic, partition, Duration::from_secs(10))
-                    .unwrap()
-                    .1
+        list.add_partition_range(&topic, 0, PARTITIONS - 1);
+        wait_until("every record is handled", patience, || {
+            let Ok(committed) = reader.committed_offsets(list.clone(), second) else {
+                return false;
+            };
+            committed.elements().iter().all(|element| {
+                let partition = usize::try_from(element.partition()).unwrap();
+                element.offset() == Offset::Offset(ends[partition])
             })
-            .collect()
-    }
-
-    /// Waits until all that is in the events topic is handled and committed.
-    pub fn wait_until_done(&self, service: &Service) {
-        let ends = self.ends();
-        wait_until("everything is committed", || {
-            assert!(!service.is_finished(), "the service ended by itself");
-            self.committed().iter().zip(&ends).all(|(committed, end)| committed >= end)
         });
     }
 
-    /// Every record of a topic, under `read_committed`, partition by partition.
-    pub fn read(&self, what: &str) -> Vec<Record> {
-        let topic = self.topic(what);
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.settings.bootstrap_servers)
+    /// Everything a reader sees of `what`, partition by partition.
+    pub(crate) fn read(&self, what: &str) -> Vec<Stored> {
+        let reader: BaseConsumer = self
+            .client()
             .set("group.id", "reader")
             .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "true")
             .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
+            .set("enable.partition.eof", "true")
             .create()
             .unwrap();
-        let partitions = self.partition_count(what);
+        let topic = self.topic(what);
+        let metadata = reader.fetch_metadata(Some(&topic), Duration::from_secs(10)).unwrap();
+        let partitions = i32::try_from(metadata.topics()[0].partitions().len()).unwrap();
         let mut list = TopicPartitionList::new();
-        for partition in 0..partitions {
-            list.add_partition_offset(&topic, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&list).unwrap();
-        let (mut records, mut at_end) = (Vec::new(), 0);
-        wait_until("the topic is read", || {
-            while let Some(polled) = consumer.poll(Duration::from_millis(100)) {
-                match polled {
-                    Ok(message) => records.push(own(&message)),
-                    Err(rdkafka::error::KafkaError::PartitionEOF(_)) => at_end += 1,
-                    Err(error) => panic!("{error}"),
-                }
-                if at_end == partitions {
-                    return true;
-                }
+        list.add_partition_range(&topic, 0, partitions - 1);
+        list.set_all_offsets(Offset::Beginning).unwrap();
+        reader.assign(&list).unwrap();
+        let (mut stored, mut ended) = (Vec::new(), 0);
+        while ended < partitions {
+            match reader.poll(Duration::from_secs(30)) {
+                Some(Ok(message)) => stored.push(Stored::from_message(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                Some(Err(error)) => panic!("{topic}: {error}"),
+                None => panic!("{topic} does not end"),
             }
-            false
-        });
-        records.sort_by_key(|record| (record.partition, record.offset));
-        records
+        }
+        stored.sort_by_key(|record| (record.partition, record.offset));
+        stored
     }
 
-    /// The values of an output topic, sorted: what was published, whatever the order of customers.
-    pub fn published(&self, what: &str) -> Vec<String> {
-        let mut values: Vec<String> = self
-            .read(what)
-            .iter()
-            .map(|record| match &record.value {
-                Some(_) => record.text().to_owned(),
-                None => format!(
-                    "tombstone {}",
-                    String::from_utf8_lossy(record.key.as_deref().unwrap_or_default())
-                ),
-            })
-            .collect();
-        values.sort_unstable();
-        values
+    /// What the service has published, topic by topic.
+    pub(crate) fn published(&self) -> Published {
+        let mut published = Published::default();
+        for topic in OUTPUTS {
+            for record in self.read(topic) {
+                self.add(&mut published, topic, record.key, record.value, record.headers);
+            }
+        }
+        published
     }
 
-    /// What one engine a partition gives over the same logs, in one thread: what the service must have published.
-    pub fn oracle(&self) -> Expected {
+    /// What a single-threaded engine a partition gives for the same logs.
+    pub(crate) fn oracle(&self) -> Published {
         let mut catalogue = Catalogue::default();
-        let mut reference_end = 0;
         for record in self.read("reference") {
             if let Ok(Event::Reference(event)) =
-                record.with(|record| wire::decode(record, Expect::ReferenceTopic))
+                wire::decode(record.as_ref(&record.header_refs()), Expect::ReferenceTopic)
             {
                 catalogue.apply(&event.change);
-                reference_end = record.offset + 1;
             }
         }
         let catalogue = Arc::new(catalogue);
-        let settings = Settings { policy: Arc::new(Policy::default()), salt: [0; 16], audit: true };
-        let mut engines: BTreeMap<i32, PartitionEngine> = BTreeMap::new();
-        let mut effects: Vec<Effect> = Vec::new();
-        for record in self.read("events") {
-            let engine = engines.entry(record.partition).or_insert_with(|| {
-                let mut engine = PartitionEngine::new(settings.clone());
+        let Scoring { policy, audit } = scoring();
+        let mut engines: Vec<PartitionEngine> = (0..PARTITIONS)
+            .map(|_| {
+                let settings = Settings { policy: Arc::clone(&policy), salt: [0; 16], audit };
+                let mut engine = PartitionEngine::new(settings);
                 let catalogue = Arc::clone(&catalogue);
                 engine.handle(
-                    Input::Reference { seq: 1, offset_next: reference_end, catalogue },
+                    Input::Reference { seq: 1, offset_next: 1, catalogue },
                     &mut Vec::new(),
                 );
                 engine
-            });
-            let event = record.with(|record| wire::decode(record, Expect::EventsTopic));
-            engine.handle(Input::Record { offset: record.offset, record: event }, &mut effects);
+            })
+            .collect();
+        let mut published = Published::default();
+        let topic = self.topic("events");
+        for stored in self.read("events") {
+            let headers = stored.header_refs();
+            let original = stored.as_ref(&headers);
+            let engine = &mut engines[usize::try_from(stored.partition).unwrap()];
+            let (offset, record) = (stored.offset, wire::decode(original, Expect::EventsTopic));
+            let mut effects = Vec::new();
+            engine.handle(Input::Record { offset, record }, &mut effects);
             engine.commit();
-        }
-        Expected::of(&effects)
-    }
-}
-
-/// Lines by topic, sorted.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Expected {
-    pub lines: BTreeMap<&'static str, Vec<String>>,
-}
-
-impl Expected {
-    fn of(effects: &[Effect]) -> Self {
-        let mut lines: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-        for topic in ["scores", "alerts", "loyalty", "evidence", "dead-letters"] {
-            lines.insert(topic, Vec::new());
-        }
-        for effect in effects {
-            let (kind, line) = wire::file_line(effect);
-            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-            if value["type"] == "io.goodfaith.customer.erased.v1" {
-                let tombstone = format!("tombstone {}", value["subject"].as_str().unwrap());
-                lines.get_mut("scores").unwrap().push(tombstone.clone());
-                lines.get_mut("loyalty").unwrap().push(tombstone);
-                continue;
-            }
-            lines.get_mut(topic_of(kind)).unwrap().push(line);
-        }
-        lines.values_mut().for_each(|lines| lines.sort_unstable());
-        Self { lines }
-    }
-
-    /// Asserts that the deployment published exactly this, dead letters by number.
-    pub fn assert_published(&self, deployment: &Deployment) {
-        for (topic, expected) in &self.lines {
-            let published = deployment.published(topic);
-            if *topic == "dead-letters" {
-                assert_eq!(published.len(), expected.len(), "dead letters");
-            } else {
-                assert_same(topic, &published, expected);
+            let origin = Origin { topic: &topic, partition: stored.partition };
+            for effect in &effects {
+                for record in wire::encode(effect, original, origin, self.settings.encoding) {
+                    let OutRecord { topic, key, value, headers } = record;
+                    self.add(&mut published, topic, key, value, headers);
+                }
             }
         }
+        published
     }
-}
 
-fn assert_same(topic: &str, published: &[String], expected: &[String]) {
-    if published == expected {
-        return;
-    }
-    let missing = expected.iter().find(|line| published.binary_search(line).is_err());
-    let excess = published.iter().find(|line| expected.binary_search(line).is_err());
-    panic!(
-        "{topic}: {} published, {} expected; missing {missing:?}; in excess {excess:?}",
-        published.len(),
-        expected.len()
-    );
-}
-
-const fn topic_of(kind: FileKind) -> &'static str {
-    match kind {
-        FileKind::Scores => "scores",
-        FileKind::Alerts => "alerts",
-        FileKind::Loyalty => "loyalty",
-        FileKind::Evidence => "evidence",
-        FileKind::DeadLetters => "dead-letters",
-    }
-}
-
-fn own(message: &impl Message) -> Record {
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers
+    /// Notes an output, without what differs from deployment to deployment.
+    fn add(
+        &self,
+        published: &mut Published,
+        topic: &str,
+        key: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        headers: Vec<(String, Option<Vec<u8>>)>,
+    ) {
+        let text = |bytes: &Option<Vec<u8>>| match bytes {
+            Some(bytes) => bytes.escape_ascii().to_string(),
+            None => "null".to_owned(),
+        };
+        let headers: Vec<String> = headers
             .iter()
-            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-            .collect()
-    });
-    Record {
-        partition: message.partition(),
-        offset: message.offset(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        headers,
-        timestamp_ms: message.timestamp().to_millis(),
+            .filter(|(name, _)| name != "gfsource")
+            .map(|(name, value)| {
+                format!("{name}={}", text(value).replace(&self.settings.prefix, "goodfaith"))
+            })
+            .collect();
+        let record = format!("{} [{}]", text(&value), headers.join(", "));
+        published.records.entry((topic.to_owned(), key)).or_default().push(record);
+        published.count += 1;
+    }
+
+    /// Deletes the records of the events topic below `offset` of every partition that has as many.
+    pub(crate) fn delete_records(&self, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset(&self.topic("events"), partition, Offset::Offset(offset))
+                .unwrap();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let deleted = runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+        assert!(deleted.elements().iter().all(|element| element.error().is_ok()), "{deleted:?}");
     }
 }
 
-/// Where the golden vectors are.
-pub fn vectors() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors"))
+pub(crate) fn scoring() -> Scoring {
+    Scoring { policy: Arc::new(Policy::default()), audit: true }
+}
+
+fn send(
+    producer: &BaseProducer,
+    topic: &str,
+    partition: Option<i32>,
+    key: &[u8],
+    value: Option<&[u8]>,
+) {
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic);
+    record.partition = partition;
+    record.key = (!key.is_empty()).then_some(key);
+    record.payload = value;
+    while let Err((error, back)) = producer.send(record) {
+        assert_eq!(
+            error,
+            KafkaError::MessageProduction(rdkafka::types::RDKafkaErrorCode::QueueFull)
+        );
+        producer.poll(Duration::from_millis(5));
+        record = back;
+    }
+}
+
+/// A record as stored.
+pub(crate) struct Stored {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) timestamp_ms: Option<i64>,
+}
+
+impl Stored {
+    fn from_message(message: &BorrowedMessage<'_>) -> Self {
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            let header = |h: rdkafka::message::Header<'_, &[u8]>| {
+                (h.key.to_owned(), h.value.map(<[u8]>::to_vec))
+            };
+            headers.iter().map(header).collect()
+        });
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers,
+            timestamp_ms: message.timestamp().to_millis(),
+        }
+    }
+
+    fn header_refs(&self) -> Vec<wire::Header<'_>> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+    }
+
+    fn as_ref<'a>(&'a self, headers: &'a [wire::Header<'a>]) -> RecordRef<'a> {
+        RecordRef {
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers,
+            timestamp_ms: self.timestamp_ms,
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let (_, value) = self.headers.iter().find(|(found, _)| found == name)?;
+        Some(String::from_utf8(value.clone()?).unwrap())
+    }
+}
+
+/// Output records by topic and key, each key's in their order, `gfsource` left out.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct Published {
+    records: BTreeMap<(String, Option<Vec<u8>>), Vec<String>>,
+    pub(crate) count: usize,
+}
+
+/// Compares record for record; a difference is told by its first place, not by printing both sides.
+pub(crate) fn assert_same(found: &Published, expected: &Published) {
+    for (place, expected) in &expected.records {
+        let (topic, key) =
+            (&place.0, place.1.as_deref().map(<[u8]>::escape_ascii).map(|k| k.to_string()));
+        let found = found.records.get(place).map_or(&[][..], Vec::as_slice);
+        for (index, expected) in expected.iter().enumerate() {
+            assert_eq!(found.get(index), Some(expected), "{topic} {key:?} record {index}");
+        }
+        assert_eq!(found.len(), expected.len(), "{topic} {key:?}: {:#?}", found.last());
+    }
+    assert_eq!(found.count, expected.count);
+}
+
+/// One line of input.
+#[derive(Debug, Clone)]
+pub(crate) enum Line {
+    Reference(Vec<u8>),
+    Tick(Vec<u8>),
+    Customer { key: Vec<u8>, value: Vec<u8> },
+}
+
+/// The customer events of the golden scenarios, each scenario lived by customer after customer until there are `count`, in the order of
+/// event time, after the reference events they need, and before a tick that ends every partition.
+pub(crate) fn scenarios(count: usize) -> Vec<Line> {
+    let end = EventTime::parse(END).unwrap();
+    let (mut reference, mut events) = (Vec::new(), Vec::new());
+    for text in scenario_texts() {
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let record = RecordRef {
+                key: None,
+                value: Some(line.as_bytes()),
+                headers: &[],
+                timestamp_ms: None,
+            };
+            match wire::decode(record, Expect::File) {
+                Ok(Event::Reference(_)) => {
+                    reference.push(Line::Reference(line.as_bytes().to_vec()))
+                }
+                // The scenarios reach into years that a record stored today may not speak of.
+                Ok(Event::Customer(event)) if event.time < end => events.push(*event),
+                Ok(Event::Customer(_) | Event::Tick(_)) | Err(_) => {}
+            }
+        }
+    }
+    let mut input = Vec::with_capacity(count);
+    for round in 0.. {
+        for event in &events {
+            let mut event = event.clone();
+            event.customer = format!("{}-{round}", event.customer).into();
+            input.push(event);
+        }
+        if count <= input.len() {
+            break;
+        }
+    }
+    input.truncate(count);
+    input.sort_by_key(|event| event.time);
+    let lines = input.into_iter().map(|event| {
+        let key = event.customer.as_bytes().to_vec();
+        let value = wire::encode_event_json(&Event::Customer(Box::new(event))).into_bytes();
+        Line::Customer { key, value }
+    });
+    reference.into_iter().chain(lines).chain([tick(END)]).collect()
+}
+
+/// A `clock.ticked` at `time`.
+pub(crate) fn tick(time: &str) -> Line {
+    let text = format!(
+        r#"{{"specversion":"1.0","id":"tick-{time}","source":"/test","type":"io.goodfaith.clock.ticked.v1","time":"{time}"}}"#
+    );
+    Line::Tick(text.into_bytes())
+}
+
+fn scenario_texts() -> Vec<String> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".events.ndjson"))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+/// Remembers what the service told, in words.
+#[derive(Default)]
+pub(crate) struct Facts {
+    told: std::sync::Mutex<Vec<String>>,
+}
+
+impl Observer for Facts {
+    fn observe(&self, fact: Fact<'_>) {
+        let text = match &fact {
+            Fact::Committed(_) | Fact::PartitionMeasured { .. } => return,
+            fact => format!("{fact:?}"),
+        };
+        self.told.lock().unwrap().push(text);
+    }
+}
+
+impl Facts {
+    /// How many of what was told begin so.
+    pub(crate) fn count(&self, beginning: &str) -> usize {
+        self.told.lock().unwrap().iter().filter(|text| text.starts_with(beginning)).count()
+    }
+
+    /// The last that begins so.
+    pub(crate) fn last(&self, beginning: &str) -> Option<String> {
+        self.told.lock().unwrap().iter().rev().find(|text| text.starts_with(beginning)).cloned()
+    }
 }

@@ -1,0 +1,98 @@
+//! What a worker publishes: the open transaction, if there is one, and what it holds so far.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::clock;
+use super::fact::Tally;
+use super::failure::Failure;
+use super::publisher::{Publication, Publisher};
+use super::settings::{Delivery, KafkaSettings};
+use super::topics::Topics;
+use crate::engine::Effect;
+use crate::wire::{self, Origin, RecordRef};
+
+/// Inputs after which a transaction is committed before its time, so that what can be undone stays bounded.
+const COMMIT_RECORDS: u64 = 20_000;
+
+/// A worker's transactions.
+pub(super) struct Outbox {
+    pub(super) worker: usize,
+    pub(super) settings: Arc<KafkaSettings>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) publisher: Publisher,
+    pub(super) open: Option<Open>,
+}
+
+/// A transaction that has begun.
+pub(super) struct Open {
+    since: Instant,
+    pub(super) tally: Tally,
+}
+
+impl Outbox {
+    /// Begins a transaction unless one is open.
+    pub(super) fn open(&mut self) -> Result<&mut Open, Failure> {
+        let Self { worker, publisher, open, .. } = self;
+        if open.is_none() {
+            publisher.begin()?;
+        }
+        let worker = *worker;
+        Ok(open.get_or_insert_with(|| Open {
+            since: clock::now(),
+            tally: Tally { worker, ..Tally::default() },
+        }))
+    }
+
+    /// Writes a journal record of `partition`; at least once, it is acknowledged before anything that follows from it is sent.
+    pub(super) fn journal(&mut self, partition: i32, value: &[u8]) -> Result<(), Failure> {
+        self.open()?;
+        self.publisher.send(Publication {
+            topic: self.topics.journal(),
+            partition: Some(partition),
+            key: Some(partition.to_string().as_bytes()),
+            value: Some(value),
+            headers: &[],
+            timestamp_ms: None,
+        })?;
+        match self.settings.delivery {
+            Delivery::ExactlyOnce => Ok(()),
+            Delivery::AtLeastOnce => self.publisher.drain(),
+        }
+    }
+
+    /// Performs `effects` of `partition`, caused by `original`, in order.
+    pub(super) fn perform(
+        &mut self,
+        partition: i32,
+        effects: &mut Vec<Effect>,
+        original: RecordRef<'_>,
+    ) -> Result<(), Failure> {
+        let tally = &mut self.open()?.tally;
+        for effect in &*effects {
+            tally.count(partition, effect, original.timestamp_ms);
+        }
+        let origin = Origin { topic: self.topics.events(), partition };
+        for effect in effects.drain(..) {
+            for record in wire::encode(&effect, original, origin, self.settings.encoding) {
+                self.publisher.send(Publication {
+                    topic: self.topics.name(record.topic),
+                    partition: None,
+                    key: record.key.as_deref(),
+                    value: record.value.as_deref(),
+                    headers: &record.headers,
+                    timestamp_ms: original.timestamp_ms,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Time until the open transaction is to be committed; `None` if none is open.
+    pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
+        let open = self.open.as_ref()?;
+        let due = open.since + self.settings.commit_interval;
+        let is_full = COMMIT_RECORDS <= open.tally.records;
+        Some(if is_full { Duration::ZERO } else { due.saturating_duration_since(now) })
+    }
+}

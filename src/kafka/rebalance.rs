@@ -1,0 +1,167 @@
+//! How a worker answers the group, and how it settles a transaction nobody can vouch for: the two places where what it holds may
+//! turn out not to be its own.
+
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::clock;
+use super::error::{Error, Result};
+use super::fact::{Fact, Settlement};
+use super::failure::Failure;
+use super::member::{self, Rebalance};
+use super::offsets::{self, Committed};
+use super::restore::Phase;
+use super::settings::Delivery;
+use super::worker::{Owned, Worker};
+use crate::live::{PartitionState, PartitionStatus};
+
+/// One question for committed offsets.
+const QUESTION: Duration = Duration::from_secs(5);
+/// How long the broker may take to settle a transaction: it ends one by itself after 10 s.
+const SETTLE: Duration = Duration::from_secs(60);
+
+impl Worker {
+    /// Does what the group asks.
+    ///
+    /// # Errors
+    /// If the open transaction cannot be ended, or the client refuses.
+    pub(super) fn rebalance(&mut self, rebalance: &Rebalance) -> Result<()> {
+        let worker = self.number;
+        match rebalance {
+            Rebalance::Assign(list) => {
+                let partitions = numbers(list);
+                // Before records flow: what comes by the consumer's own queue is passed over.
+                let topic = self.shared.topics.events();
+                partitions.iter().for_each(|partition| self.queue.forward(topic, *partition));
+                member::answer(&self.member, rebalance)
+                    .map_err(Error::while_doing("taking partitions"))?;
+                let assigned = partitions.len();
+                partitions.into_iter().for_each(|partition| self.take_over(partition));
+                let fact = Fact::Rebalanced { worker, assigned, revoked: 0, is_lost: false };
+                self.shared.observer.observe(fact);
+            }
+            Rebalance::Revoke(list) => {
+                let is_lost = self.member.assignment_lost();
+                self.end_transaction(is_lost)?;
+                let partitions = numbers(list);
+                let revoked = partitions.len();
+                partitions.into_iter().for_each(|partition| self.give_back(partition));
+                member::answer(&self.member, rebalance)
+                    .map_err(Error::while_doing("giving partitions back"))?;
+                let fact = Fact::Rebalanced { worker, assigned: 0, revoked, is_lost };
+                self.shared.observer.observe(fact);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the open transaction before partitions go: committed, or, if another member may own them already, discarded.
+    fn end_transaction(&mut self, is_lost: bool) -> Result<()> {
+        if !is_lost || self.outbox.open.is_none() {
+            return self.commit();
+        }
+        let failure = Failure::new(RDKafkaErrorCode::AssignmentLost, "the assignment is lost");
+        let outcome = self.outbox.publisher.abort(failure);
+        self.conclude(outcome)
+    }
+
+    fn take_over(&mut self, partition: i32) {
+        self.pause(partition);
+        self.partitions.insert(partition, Owned::new());
+        let inbox = self.inbox_sender.clone();
+        let state = PartitionState::Restoring;
+        let status = PartitionStatus { state, lag_records: 0, restored_ratio: 0.0, inbox };
+        self.shared.live.partitions.insert(partition, status);
+        self.shared.observer.observe(Fact::PartitionAssigned { partition });
+    }
+
+    fn give_back(&mut self, partition: i32) {
+        self.queue.release(self.shared.topics.events(), partition);
+        if let Some(Owned { phase: Phase::Reading(_), .. }) = self.partitions.remove(&partition) {
+            self.restorer.close_journal(partition);
+        }
+        self.shared.live.partitions.remove(&partition);
+        self.shared.observer.observe(Fact::PartitionRevoked { partition });
+    }
+
+    /// Finds out what became of a transaction of unknown outcome. The producer is replaced, which makes the broker end the
+    /// transaction one way or the other; then the committed offset, with its mark, tells for each partition which way it was.
+    ///
+    /// # Errors
+    /// If there is no new producer, no answer, or this happens too often in a row.
+    pub(super) fn settle(&mut self, failure: &Failure) -> Result<()> {
+        let (worker, reason) = (self.number, failure.to_string());
+        self.shared.observer.observe(Fact::ProducerRetired { worker, reason: &reason });
+        self.outbox.publisher.retire()?;
+        let touched: Vec<i32> = self.touched().map(|(partition, _)| partition).collect();
+        let committed = self.committed_of(&touched, &reason)?;
+        let mut undone = Vec::new();
+        for partition in touched {
+            let settlement = self.settlement(partition, committed.get(&partition));
+            self.shared.observer.observe(Fact::TransactionSettled { partition, settlement });
+            match settlement {
+                Settlement::Kept => {}
+                Settlement::Undone => undone.push(partition),
+                Settlement::Dropped => self.start_over(partition),
+            }
+        }
+        self.undo(&undone);
+        let is_kept = self.touched().next().is_some();
+        if is_kept {
+            // What is still touched was committed after all.
+            self.keep();
+            return Ok(());
+        }
+        self.rewind();
+        self.outbox.open = None;
+        self.note_failure(&reason)
+    }
+
+    fn settlement(&self, partition: i32, committed: Option<&Committed>) -> Settlement {
+        let Some(Owned { phase: Phase::Running(scored), .. }) = self.partitions.get(&partition)
+        else {
+            return Settlement::Dropped;
+        };
+        // At least once, the journal may hold decisions the offset knows nothing of: only the log tells.
+        if self.shared.settings.delivery == Delivery::AtLeastOnce {
+            return Settlement::Dropped;
+        }
+        let Some(Ok(found)) = committed else { return Settlement::Dropped };
+        match scored.is_committed_at(*found) {
+            Some(true) => Settlement::Kept,
+            Some(false) => Settlement::Undone,
+            None => Settlement::Dropped,
+        }
+    }
+
+    /// Asks what is committed until there is an answer.
+    fn committed_of(
+        &self,
+        partitions: &[i32],
+        reason: &str,
+    ) -> Result<std::collections::BTreeMap<i32, Committed>> {
+        if partitions.is_empty() {
+            return Ok(std::collections::BTreeMap::new());
+        }
+        let deadline = clock::now() + SETTLE;
+        let topic = self.shared.topics.events();
+        loop {
+            let wanted = partitions.iter().copied();
+            match offsets::committed(&self.member, topic, wanted, QUESTION) {
+                Ok(committed) => return Ok(committed),
+                Err(_) if clock::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+                Err(error) => {
+                    let reason = format!("{reason}; then the offsets could not be had: {error}");
+                    return Err(Error::TransactionsFail { attempts: 1, reason });
+                }
+            }
+        }
+    }
+}
+
+fn numbers(list: &TopicPartitionList) -> Vec<i32> {
+    list.elements().iter().map(|element| element.partition()).collect()
+}
