@@ -95,6 +95,14 @@ impl PartitionEngine {
         }
     }
 
+    /// The same engine, for whom everything is final at once: it keeps nothing as it was, and cannot abort. For files, which have no
+    /// transactions: keeping costs more than all else together.
+    #[must_use]
+    pub fn without_undo(mut self) -> Self {
+        self.store.forgo_undo();
+        self
+    }
+
     /// Takes one input and appends what follows from it to `effects`, in the order to perform them.
     ///
     /// What it changes is kept as it was until [`commit`](Self::commit) or [`abort`](Self::abort): one of them must follow, soon.
@@ -302,6 +310,9 @@ impl PartitionEngine {
     }
 
     /// Puts back the state of the last commit.
+    ///
+    /// # Panics
+    /// If the engine was made [`without_undo`](Self::without_undo).
     pub fn abort(&mut self) {
         self.store.abort();
         self.header = self.committed.clone();

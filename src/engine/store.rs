@@ -45,6 +45,8 @@ pub(super) struct Store {
 /// What was touched since the last commit, as it was.
 #[derive(Debug, Default)]
 struct Undo {
+    /// Nothing is kept: what is changed is final at once.
+    is_off: bool,
     entries: Vec<(Arc<str>, Option<Box<Entry>>)>,
     touched: HashSet<Arc<str>, FixedState>,
     refusals: Vec<(RefusalKey, Option<EventTime>)>,
@@ -136,6 +138,7 @@ impl Store {
 
     /// Puts back what was changed.
     pub(super) fn abort(&mut self) {
+        assert!(!self.undo.is_off, "an engine that forwent undo cannot abort");
         for (id, before) in std::mem::take(&mut self.undo.entries) {
             let deadline = |entry: &Entry| entry.customer.timers.earliest();
             let now = self.entries.remove(&id).and_then(|entry| deadline(&entry));
@@ -167,8 +170,13 @@ impl Store {
         into(&format!("{:?} {:?}", self.deadlines, self.refusals));
     }
 
+    /// From now on what is changed is final at once.
+    pub(super) fn forgo_undo(&mut self) {
+        self.undo.is_off = true;
+    }
+
     fn keep_as_it_was(&mut self, id: &Arc<str>) {
-        if self.undo.touched.insert(Arc::clone(id)) {
+        if !self.undo.is_off && self.undo.touched.insert(Arc::clone(id)) {
             self.undo.entries.push((Arc::clone(id), self.entries.get(id).cloned()));
         }
     }

@@ -24,10 +24,6 @@ pub use reference::{ReferenceError, read_reference};
 pub use summary::Summary;
 pub use tally::{SqueezeTally, Tally};
 
-/// Lines between two commits of the engines: enough that a customer's pre-image is seldom taken twice, few enough that all of them
-/// together stay small.
-const COMMIT_EVERY: i64 = 1024;
-
 /// What a replay runs with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -74,7 +70,8 @@ impl Replay {
         // The salt hides erased customers in snapshots, and no output depends on it: here there are none.
         let settings =
             Settings { policy: Arc::clone(&options.policy), salt: [0; 16], audit: options.audit };
-        let engines = (0..options.partitions.get()).map(|_| PartitionEngine::new(settings.clone()));
+        let engines = (0..options.partitions.get())
+            .map(|_| PartitionEngine::new(settings.clone()).without_undo());
         let mut replay = Self {
             engines: engines.collect(),
             line_number: 0,
@@ -102,9 +99,6 @@ impl Replay {
         }
         let record = RecordRef { key: None, value: Some(line), headers: &[], timestamp_ms: None };
         self.record(wire::decode(record, Expect::File));
-        if self.line_number % COMMIT_EVERY == 0 {
-            self.commit();
-        }
         self.perform(sink)
     }
 
@@ -117,7 +111,6 @@ impl Replay {
             let Some(time) = until.or_else(|| engine.watermark()) else { continue };
             engine.handle(Input::Tick { seq: engine.seq(), time }, &mut self.effects);
         }
-        self.commit();
         self.perform(sink)
     }
 
@@ -184,12 +177,6 @@ impl Replay {
         for engine in &mut self.engines {
             let input = Input::Record { offset: self.line_number, record: record.clone() };
             engine.handle(input, &mut self.effects);
-        }
-    }
-
-    fn commit(&mut self) {
-        for engine in &mut self.engines {
-            engine.commit();
         }
     }
 
