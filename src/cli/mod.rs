@@ -2,7 +2,9 @@
 //! went wrong becomes an exit code here and nowhere else. Nothing here knows about trust.
 
 mod about;
+mod generate;
 mod ingest;
+mod replay;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
@@ -30,10 +32,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Write a completion script for a shell to stdout
-    Completions(about::CompletionsArgs),
+    /// Run the engine over history in files
+    Replay(replay::ReplayArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
+    /// Write the events of a simulated telecom to a file
+    Gen(generate::GenArgs),
+    /// Write a completion script for a shell to stdout
+    Completions(about::CompletionsArgs),
     /// Say which version this is, and of which engine
     Version(about::VersionArgs),
 }
@@ -41,8 +47,10 @@ enum Verb {
 impl Verb {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Completions(args) => about::completions(&args),
+            Self::Replay(args) => replay::replay(&args),
             Self::Ingest(args) => ingest::run(&args),
+            Self::Gen(args) => generate::generate(&args),
+            Self::Completions(args) => about::completions(&args),
             Self::Version(args) => about::version(&args),
         }
     }

@@ -1,6 +1,7 @@
 //! One partition as a pure state machine: inputs in, effects out, in a fixed order. It performs nothing itself.
 
 mod effect;
+mod explanation;
 mod input;
 mod output;
 mod publish;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 pub use effect::{Action, Effect, SourcePosition};
+pub use explanation::explain;
 pub use input::{Input, Reason, Rejection};
 pub use output::{Output, Stream};
 pub use view::{CustomerView, MoneyView, ReciprocityView, SqueezeView};

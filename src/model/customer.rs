@@ -367,12 +367,16 @@ impl Customer {
     }
 }
 
-/// Takes `entry` in; if there are more than [`FEW`], the oldest by `age` goes.
-pub fn keep_few<T>(entries: &mut VecDeque<T>, entry: T, age: impl Fn(&T) -> EventTime) {
+/// Takes `entry` in; if there are more than [`FEW`], the oldest goes, ties by id: `age` is its time and its id. What went.
+pub fn keep_few<T>(
+    entries: &mut VecDeque<T>,
+    entry: T,
+    age: impl Fn(&T) -> (EventTime, Text),
+) -> Option<T> {
     entries.push_back(entry);
-    if entries.len() > FEW {
-        let oldest =
-            entries.iter().enumerate().min_by_key(|(_, held)| age(held)).map(|(index, _)| index);
-        oldest.map(|index| entries.remove(index));
+    if entries.len() <= FEW {
+        return None;
     }
+    let oldest = entries.iter().enumerate().min_by_key(|(_, held)| age(held))?.0;
+    entries.remove(oldest)
 }

@@ -92,3 +92,80 @@ impl FailureSlot {
         evidence
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::story::{customer_after, evidence, written};
+
+    const DOWN: &str = "2025-01-02 fail down";
+
+    /// What `facts` make of a failure on the 2nd: class, day and weight of each evidence.
+    fn supports(facts: &str) -> String {
+        let customer = customer_after(&format!("{DOWN}\n{facts}"));
+        customer.failures[0]
+            .evidence
+            .iter()
+            .map(written)
+            .collect::<Vec<_>>()
+            .join("; ")
+            .replace("T00:00:00.000Z", "")
+            .replace(" down", "")
+    }
+
+    #[test]
+    fn telling_and_mending_within_a_week_mitigate() {
+        for (facts, credits) in [
+            ("", ""),
+            ("2025-01-09 notice outage about=down", "; 2025-01-09 COM.CREDIT_NOTICE +0.25"),
+            ("2025-01-09T00:01 notice outage about=down", ""),
+            ("2025-01-09 remedy r 1.00 about=down", "; 2025-01-09 COM.CREDIT_REMEDY +0.5"),
+            (
+                "2025-01-03 notice outage about=down\n2025-01-04 contact c about=down\n2025-01-05 remedy r 1.00 about=down",
+                "; 2025-01-03 COM.CREDIT_NOTICE +0.25; 2025-01-05 COM.CREDIT_REMEDY +0.25",
+            ),
+        ] {
+            assert_eq!(supports(facts), format!("2025-01-02 COM.FAIL -1.0{credits}"), "{facts}");
+        }
+    }
+
+    #[test]
+    fn silence_about_what_the_firm_knew_counts_once_the_customer_has_to_ask() {
+        let silent = "2025-01-02 COM.FAIL -1.0; 2025-01-04 PRO.SILENT -0.75";
+        assert_eq!(supports("2025-01-04 contact c about=down"), silent);
+        assert_eq!(supports("2025-01-04 complain c about=down"), silent);
+        assert_eq!(
+            supports("2025-01-04 contact c about=down\n2025-01-05 notice outage about=down"),
+            silent
+        );
+        let told = "2025-01-04 notice outage about=down\n2025-01-04 contact c about=down";
+        assert!(!supports(told).contains("PRO.SILENT"));
+        let seen = customer_after(
+            "2025-01-02 fail down seen-by=customer\n2025-01-04 contact c about=down",
+        );
+        assert_eq!(seen.failures[0].evidence.len(), 1);
+    }
+
+    #[test]
+    fn severity_source_and_cause_weigh_and_the_customers_own_doing_is_no_failure() {
+        for (words, expected) in [
+            ("severity=1", "2025-01-01 COM.FAIL -0.5"),
+            ("severity=4", "2025-01-01 COM.FAIL -4.0"),
+            ("by=agent severity=3", "2025-01-01 COM.FAIL -1.4"),
+            ("cause=supplier", "2025-01-01 COM.FAIL -1.0"),
+            ("cause=force_majeure", "2025-01-01 COM.FAIL -0.25"),
+        ] {
+            let story = format!("2025-01-03 fail down\n2025-01-01 fail down {words}");
+            let evidence = customer_after(&story).failures.remove(0).evidence;
+            let line = evidence.iter().map(written).collect::<String>();
+            assert_eq!(
+                line.replace("T00:00:00.000Z", "").replace(" down", ""),
+                expected,
+                "{words}"
+            );
+        }
+        assert_eq!(
+            evidence("2025-01-02 fail down cause=customer\n2025-01-03 contact c about=down", ""),
+            ""
+        );
+    }
+}

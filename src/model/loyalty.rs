@@ -234,3 +234,130 @@ impl Customer {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::story::{customer_after, said};
+
+    use super::Customer;
+
+    /// C, R and F as the story leaves them: what speaks for and against each, undecayed since the last line's day.
+    fn masses(story: &str) -> [(f64, f64); 3] {
+        let Customer { loyalty, as_of, .. } = customer_after(story);
+        [&loyalty.consider, &loyalty.rely, &loyalty.forgive].map(|pair| {
+            let expected = pair.expected(as_of, super::HALF_LIFE_MS);
+            let mass = pair.mass(as_of, super::HALF_LIFE_MS);
+            let positive = expected * (mass + 2.0) - 1.0;
+            let rounded = |mass: f64| (mass * 1000.0).round() / 1000.0;
+            (rounded(positive), rounded(mass - positive))
+        })
+    }
+
+    #[test]
+    fn a_purchase_within_90_days_forgives_and_leaving_or_going_to_court_does_not() {
+        let forgive = |line: &str| {
+            let story = format!(
+                "2025-01-01 start sub basic 30.00\n2025-02-01 fail down\n2025-03-01 cancel sub out\n{line}"
+            );
+            masses(&story)[2]
+        };
+        for (line, expected) in [
+            ("2025-05-02 purchase p", (1.0, 0.0)),
+            ("2025-05-02 purchase p involuntary", (0.0, 0.0)),
+            ("2025-03-02 cancelled out", (0.0, 1.0)),
+            ("2025-03-02 close", (0.0, 1.0)),
+            ("2025-03-02 close involuntary", (0.0, 0.0)),
+            ("2025-03-02 dispute bill", (0.0, 1.0)),
+            ("2025-03-02 escalate e", (0.0, 1.0)),
+            ("2025-03-02 complain c\n2025-03-02 resolve c withdrawn", (0.5, 0.0)),
+        ] {
+            assert_eq!(forgive(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn whoever_stays_though_free_to_go_has_half_forgiven() {
+        let forgive = |start: &str, line: &str| {
+            masses(&format!(
+                "2025-01-01 start sub basic 30.00 {start}\n2025-02-01 fail down\n{line}\n2025-05-02 tick"
+            ))[2]
+        };
+        assert_eq!(forgive("", ""), (0.5, 0.0));
+        assert_eq!(forgive("exit-fee=50.00 term=2025-05-02", ""), (0.5, 0.0));
+        for (start, line) in [
+            ("exit-fee=50.00 term=2025-06-01", ""),
+            ("", "2025-03-03 close involuntary"),
+            ("", "2025-04-01 cancel sub out"),
+            ("", "2025-03-03 fail other severity=1 by=agent\n2025-03-04 close"),
+        ] {
+            assert_eq!(forgive(start, line).0, 0.0, "{start} {line}");
+        }
+    }
+
+    #[test]
+    fn only_a_grave_enough_failure_or_breach_waits_to_be_forgiven() {
+        let waits = |line: &str| masses(&format!("{line}\n2025-01-10 purchase p"))[2].0;
+        for (line, expected) in [
+            ("2025-01-02 fail down severity=2", 1.0),
+            ("2025-01-02 fail down severity=1", 0.0),
+            ("2025-01-02 fail down severity=4 cause=customer", 0.0),
+            ("2025-01-01 promise call due=2025-01-05\n2025-01-02 broken call", 1.0),
+            ("2025-01-01 promise call due=2025-01-05\n2025-01-06 tick", 0.0),
+            ("2025-01-01 promise call due=2025-01-05 stake=90.00\n2025-01-06 tick", 1.0),
+        ] {
+            assert_eq!(waits(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_fifth_trial_is_not_opened() {
+        let story =
+            (1..=5).fold(String::new(), |story, n| format!("{story}\n2025-01-0{n} fail f{n}"));
+        let customer = customer_after(&format!("{story}\n2025-01-06 purchase p"));
+        assert_eq!(customer.overflows.trial, 1);
+        assert_eq!(masses(&format!("{story}\n2025-01-06 purchase p"))[2], (4.0, 0.0));
+    }
+
+    #[test]
+    fn a_gift_is_returned_by_a_purchase_within_72_hours() {
+        let gift = |line: &str| said(&format!("2025-01-01 remedy r 3.48 unprompted\n{line}"));
+        assert_eq!(gift("2025-01-04 purchase p"), "2025-01-04 r returned");
+        assert_eq!(
+            gift("2025-01-04T00:01 purchase p\n2025-01-05 tick"),
+            "2025-01-04T00:01 r not returned"
+        );
+        assert_eq!(
+            gift("2025-01-02 purchase p involuntary\n2025-01-04 tick"),
+            "2025-01-04 r not returned"
+        );
+        assert_eq!(said("2025-01-01 remedy r 3.48 unprompted induced\n2025-01-04 tick"), "");
+        assert_eq!(said("2025-01-01 remedy r 3.48\n2025-01-04 tick"), "");
+    }
+
+    #[test]
+    fn a_rhythm_of_three_purchases_is_missed_after_three_of_its_pauses() {
+        let against = |line: &str| {
+            masses(&format!(
+                "2025-01-01 purchase a\n2025-01-11 purchase b\n2025-01-21 purchase c\n{line}"
+            ))[0]
+                .1
+        };
+        assert_eq!(against("2025-02-19T23:59 tick"), 0.0);
+        assert_eq!(against("2025-02-20 tick"), 0.25);
+        assert_eq!(against("2025-02-10 purchase d\n2025-02-20 tick"), 0.0);
+        assert_eq!(
+            masses("2025-01-01 purchase a\n2025-01-11 purchase b\n2026-01-01 tick")[0].1,
+            0.0
+        );
+    }
+
+    #[test]
+    fn a_passive_renewal_speaks_for_the_firm_only_if_it_was_announced() {
+        let consider = |words: &str| {
+            masses(&format!("2025-01-01 start sub basic 30.00 term=2026-01-01\n2025-12-01 notice renewal priced sub=sub\n2026-01-01 renew sub r 360.00 {words}"))[0].0
+        };
+        assert_eq!((consider(""), consider("active")), (0.1, 1.0));
+        let unsaid = masses("2025-01-01 start sub basic 30.00\n2026-01-01 renew sub r 360.00")[0];
+        assert_eq!(unsaid, (0.0, 0.0));
+    }
+}

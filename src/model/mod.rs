@@ -31,6 +31,8 @@ mod opinion;
 mod policy;
 mod reading;
 mod rules;
+#[cfg(test)]
+mod story;
 mod time;
 mod trust;
 

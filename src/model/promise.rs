@@ -291,7 +291,9 @@ impl PromiseSlot {
                     (0.25 * f64::from(by_firm)).min(1.0) * weight(&made.value, policy, 1.0);
                 let key = format!("{}/{by_firm}", self.id).into();
                 let (class, time) = (Class::IntReneg, moved.at.time);
-                evidence.push(Evidence { class, key, sign: Sign::Negative, weight, time });
+                if weight > 0.0 {
+                    evidence.push(Evidence { class, key, sign: Sign::Negative, weight, time });
+                }
             }
         }
         due
@@ -426,4 +428,256 @@ impl PromiseSlot {
 fn weight(made: &Made, policy: &Policy, modifiers: f64) -> f64 {
     let base = policy.strength(made.basis) * policy.importance(&made.kind);
     evidence_weight(base, made.stake, policy, modifiers)
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::Policy;
+    use crate::model::story::{customer_after, said, written};
+
+    const DUE: &str = "2025-01-01 promise call due=2025-01-05 grace=P1D";
+
+    /// What `facts` make of a promise made on the 1st, due on the 5th, with grace until the 6th: outcome, then evidence.
+    fn judged(facts: &str) -> String {
+        let customer = customer_after(&format!("{DUE}\n{facts}"));
+        let slot = customer.promises.iter().find(|slot| *slot.id == *"call").expect("a slot");
+        let evidence = slot.evidence.iter().map(written).collect::<Vec<_>>().join("; ");
+        format!("{}: {evidence}", slot.outcome).replace("T00:00:00.000Z", "").replace(" call", "")
+    }
+
+    fn assert_all(cases: &[(&str, &str)]) {
+        for (facts, expected) in cases {
+            assert_eq!(judged(facts), *expected, "{facts}");
+        }
+    }
+
+    #[test]
+    fn a_promise_is_kept_until_the_end_of_its_grace_and_then_late() {
+        assert_all(&[
+            ("2025-01-02 kept call", "kept: 2025-01-02 INT.KEPT +1.0"),
+            ("2025-01-06 kept call", "kept: 2025-01-06 INT.KEPT +1.0"),
+            ("2025-01-02 kept call by=agent", "kept: 2025-01-02 INT.KEPT +0.7"),
+            ("2025-01-07 kept call", "late: 2025-01-07 INT.LATE +0.5; 2025-01-07 INT.LATE -0.5"),
+            (
+                "2025-01-06 notice delay about=call\n2025-01-08 kept call",
+                "late: 2025-01-08 INT.LATE +0.5; 2025-01-08 INT.LATE -0.5",
+            ),
+            (
+                "2025-01-06T12:00 notice delay about=call\n2025-01-08 kept call",
+                "late: 2025-01-08 INT.LATE +0.25; 2025-01-08 INT.LATE -0.75",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn the_customers_verdict_goes_before_all_the_firm_says() {
+        assert_all(&[
+            (
+                "2025-01-04 kept call by=agent\n2025-01-09 verdict call kept",
+                "kept: 2025-01-04 INT.KEPT +1.0",
+            ),
+            (
+                "2025-01-07 kept call\n2025-01-09 verdict call kept",
+                "kept: 2025-01-06 INT.KEPT +1.0",
+            ),
+            ("2025-01-03 verdict call kept", "kept: 2025-01-03 INT.KEPT +1.0"),
+            (
+                "2025-01-03 broken call\n2025-01-04 verdict call kept",
+                "kept: 2025-01-04 INT.KEPT +1.0",
+            ),
+            (
+                "2025-01-07 kept call by=agent\n2025-01-09 verdict call late",
+                "late: 2025-01-07 INT.LATE +0.5; 2025-01-07 INT.LATE -0.5",
+            ),
+            (
+                "2025-01-04 kept call\n2025-01-09 verdict call late",
+                "late: 2025-01-09 INT.LATE +0.5; 2025-01-09 INT.LATE -0.5",
+            ),
+            (
+                "2025-01-04 kept call\n2025-01-09 verdict call broken",
+                "broken: 2025-01-06 INT.BROKEN -1.0",
+            ),
+            (
+                "2025-01-03 broken call by=agent cause=force_majeure\n2025-01-04 verdict call broken",
+                "broken: 2025-01-03 INT.BROKEN -1.0",
+            ),
+            (
+                "2025-01-03 broken call cause=customer\n2025-01-04 verdict call broken",
+                "broken: 2025-01-03 INT.BROKEN -1.0",
+            ),
+            (
+                "2025-01-03 verdict call broken\n2025-01-04 verdict call kept",
+                "kept: 2025-01-04 INT.KEPT +1.0",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn without_a_verdict_the_firms_own_words_decide_in_the_order_of_the_ledger() {
+        assert_all(&[
+            ("2025-01-04 kept call\n2025-01-05 broken call cause=customer", "void: "),
+            ("2025-01-03 withdrawn call\n2025-01-04 broken call cause=customer", "void: "),
+            (
+                "2025-01-02 withdrawn call\n2025-01-03 broken call\n2025-01-04 kept call",
+                "kept: 2025-01-04 INT.KEPT +1.0",
+            ),
+            (
+                "2025-01-02 broken call\n2025-01-06 withdrawn call",
+                "withdrawn: 2025-01-06 INT.WITHDRAWN -0.5",
+            ),
+            (
+                "2025-01-07 withdrawn call\n2025-01-07 broken call by=agent cause=supplier",
+                "broken: 2025-01-06 INT.BROKEN -0.7",
+            ),
+            ("2025-01-03 broken call cause=force_majeure", "broken: 2025-01-03 INT.BROKEN -0.25"),
+            ("2025-01-06 tick", "broken: 2025-01-06 INT.BROKEN -0.8"),
+            ("2025-01-05T23:59 tick", "open: "),
+        ]);
+    }
+
+    #[test]
+    fn a_due_time_moves_if_it_is_moved_in_time_and_the_firm_pays_more_for_each_move() {
+        assert_all(&[
+            (
+                "2025-01-06 moved call to=2025-01-10\n2025-01-11 kept call",
+                "kept: 2025-01-06 INT.RENEG/1 -0.25; 2025-01-11 INT.KEPT +1.0",
+            ),
+            (
+                "2025-01-06 moved call to=2025-01-10 by=customer\n2025-01-11 kept call",
+                "kept: 2025-01-11 INT.KEPT +1.0",
+            ),
+            (
+                "2025-01-06T00:01 moved call to=2025-01-10\n2025-01-07 kept call",
+                "late: 2025-01-07 INT.LATE +0.5; 2025-01-07 INT.LATE -0.5",
+            ),
+            (
+                "2025-01-02 moved call to=2025-01-03\n2025-01-03 moved call to=2025-01-09 by=customer
+                 2025-01-10 moved call to=2025-01-12",
+                "open: 2025-01-02 INT.RENEG/1 -0.25; 2025-01-10 INT.RENEG/2 -0.5",
+            ),
+            (
+                "2025-01-02 moved call to=2025-01-03\n2025-01-04 moved call to=2025-01-05
+                 2025-01-05 moved call to=2025-01-06\n2025-01-06 moved call to=2025-01-07
+                 2025-01-07 moved call to=2025-01-08\n2025-01-07T12:00 kept call",
+                "kept: 2025-01-02 INT.RENEG/1 -0.25; 2025-01-04 INT.RENEG/2 -0.5; \
+                 2025-01-05 INT.RENEG/3 -0.75; 2025-01-06 INT.RENEG/4 -1.0; \
+                 2025-01-07T12:00:00.000Z INT.KEPT +1.0",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_move_that_arrives_late_takes_a_presumed_breach_back() {
+        let story =
+            format!("{DUE}\n2025-01-07 tick\n2025-01-05 moved call to=2025-01-20\n2025-01-21 tick");
+        assert_snapshot!(said(&story), @r"
+        2025-01-06 breach call broken, presumed
+        2025-01-06 breach call open
+        2025-01-21 breach call broken, presumed
+        ");
+    }
+
+    #[test]
+    fn telling_and_mending_within_a_week_mitigate_a_broken_promise() {
+        let broken = |then: &str| judged(&format!("2025-01-03 broken call\n{then}"));
+        let without = "broken: 2025-01-03 INT.BROKEN -1.0";
+        for (then, credits) in [
+            ("2025-01-02 notice delay about=call", "; 2025-01-03 INT.CREDIT_NOTICE +0.25"),
+            ("2025-01-10 notice delay about=call", "; 2025-01-10 INT.CREDIT_NOTICE +0.25"),
+            ("2025-01-10T00:01 notice delay about=call", ""),
+            ("2025-01-04 contact c about=call\n2025-01-05 notice delay about=call", ""),
+            ("2025-01-10 remedy r 5.00 about=call", "; 2025-01-10 INT.CREDIT_REMEDY +0.5"),
+            ("2025-01-10T00:01 remedy r 5.00 about=call", ""),
+            (
+                "2025-01-04 complain c about=call\n2025-01-05 remedy r 5.00 about=call",
+                "; 2025-01-05 INT.CREDIT_REMEDY +0.25",
+            ),
+        ] {
+            assert_eq!(broken(then), format!("{without}{credits}"), "{then}");
+        }
+    }
+
+    #[test]
+    fn a_withdrawal_is_cleaned_up_by_the_whole_stake_in_its_currency() {
+        let withdrawn = |then: &str| {
+            let story = format!(
+                "2025-01-01 promise call due=2025-01-05 stake=30.00\n2025-01-02 withdrawn call\n{then}"
+            );
+            let customer = customer_after(&story);
+            customer.promises[0].evidence.iter().map(written).collect::<Vec<_>>().join("\n")
+        };
+        let mended =
+            withdrawn("2025-01-03 remedy a 20.00 about=call\n2025-01-04 remedy b 10.00 about=call");
+        assert_snapshot!(mended, @r"
+        2025-01-02T00:00:00.000Z INT.WITHDRAWN call +0.5
+        2025-01-02T00:00:00.000Z INT.WITHDRAWN call -1.0
+        ");
+        for then in
+            ["2025-01-03 remedy a 29.99 about=call", "2025-01-03 remedy a 30.00USD about=call"]
+        {
+            assert_eq!(
+                withdrawn(then),
+                "2025-01-02T00:00:00.000Z INT.WITHDRAWN call -1.0",
+                "{then}"
+            );
+        }
+    }
+
+    #[test]
+    fn strength_importance_and_stake_weigh() {
+        let weight = |words: &str| {
+            let story =
+                format!("2025-01-01 promise call due=2025-01-05 {words}\n2025-01-02 kept call");
+            customer_after(&story).promises[0].evidence[0].weight
+        };
+        for (words, expected) in [
+            ("basis=guarantee", 1.0),
+            ("basis=published", 0.75),
+            ("basis=implied", 0.5),
+            ("kind=callback", 0.5),
+            ("kind=unheard-of", 1.0),
+            ("stake=90.00", 3.0),
+            ("stake=900.00 kind=safety", 8.0),
+        ] {
+            assert_eq!(weight(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_promise_the_policy_gives_no_weight_supports_nothing() {
+        let policy = Policy::from_toml("[importance]\ngeneral = 0.0").unwrap();
+        for facts in ["2025-01-02 moved call to=2025-01-09", "2025-01-03 broken call"] {
+            let customer = customer_after(&format!("{DUE}\n{facts}"));
+            assert_eq!(customer.promises[0].judge(&policy).unwrap().evidence, [], "{facts}");
+        }
+    }
+
+    #[test]
+    fn a_promise_to_oneself_opens_no_slot() {
+        let story = "2025-01-01 promise tidy due=2025-01-05 internal\n2025-01-06 tick";
+        assert!(customer_after(story).promises.is_empty());
+    }
+
+    #[test]
+    fn a_closed_promise_is_forgotten_30_days_after_its_last_event_and_its_deadline() {
+        let is_held = |story: &str| !customer_after(story).promises.is_empty();
+        for (facts, last, gone) in [
+            ("2025-01-02 kept call", "2025-01-31T23:59", "2025-02-01"),
+            ("2025-01-02 broken call", "2025-02-04T23:59", "2025-02-05"),
+            ("2025-01-06 tick", "2025-02-04T23:59", "2025-02-05"),
+            (
+                "2025-01-02 kept call\n2025-01-20 verdict call kept",
+                "2025-02-18T23:59",
+                "2025-02-19",
+            ),
+        ] {
+            assert!(is_held(&format!("{DUE}\n{facts}\n{last} tick")), "{facts}");
+            assert!(!is_held(&format!("{DUE}\n{facts}\n{gone} tick")), "{facts}");
+        }
+        let waits = "2025-01-02 kept call";
+        assert!(is_held(&format!("{waits}\n2025-01-31T23:59 tick")));
+        assert!(!is_held(&format!("{waits}\n2025-02-01 tick")));
+    }
 }

@@ -7,6 +7,7 @@ mod envelope;
 mod event;
 mod field;
 mod framing;
+mod journal;
 mod json;
 mod lines;
 mod output_proto;
@@ -20,6 +21,9 @@ mod writer;
 pub use decode::decode;
 pub use encode::{Origin, encode};
 pub use event::{encode_event_json, encode_event_proto};
+pub use journal::{
+    Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, policy_fingerprint,
+};
 pub use lines::{FileKind, customer_json, file_line, state_line};
 pub use partition::partition_of;
 pub use record::{Encoding, Expect, Header, OutRecord, RecordRef};

@@ -102,7 +102,9 @@ impl Customer {
         let id = &billed.subscription_id;
         let Some(subscription) = self.mention_subscription(step, id) else { return };
         let Some(bill) = Bill::new(step, subscription, invoice) else { return };
-        subscription.last_bill = Some((step.time, bill.monthly));
+        if subscription.last_bill.is_none_or(|(billed_at, _)| billed_at <= step.time) {
+            subscription.last_bill = Some((step.time, bill.monthly));
+        }
         let one_offs =
             [s15::judge(step, subscription, &bill), s14::judge(step, subscription, &bill)];
         subscription.totals.add(invoice.total.minor, step.time);
@@ -262,7 +264,7 @@ impl Customer {
             return;
         }
         let quote = Quote { id: id.clone(), given_at: step.time, total, charged: 0, evaluated: 0 };
-        keep_few(&mut self.quotes, quote, |quote| quote.given_at);
+        keep_few(&mut self.quotes, quote, |quote| (quote.given_at, quote.id.clone()));
     }
 
     fn judge_quote(
@@ -351,7 +353,7 @@ impl Customer {
             is_paid_for,
             noticed_at: None,
         };
-        keep_few(&mut self.credits, credit, |credit| credit.granted_at);
+        keep_few(&mut self.credits, credit, |credit| (credit.granted_at, credit.id.clone()));
     }
 
     /// Takes `amount` off a credit; whether there is such a credit.
@@ -370,5 +372,91 @@ impl Customer {
         for finding in findings {
             self.hold(step, finding);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{customer_after, evidence, said};
+
+    /// A better plan on sale from the start, and a bill that shows it.
+    const DEAR: &str = "
+        2020-01-01 plan old 45.00 data=10
+        2020-01-01 plan new 32.00 data=10
+        2024-12-01 start sub old 45.00
+        2025-01-01 bill sub 45.00";
+
+    #[test]
+    fn a_saving_is_said_once_a_plan_and_again_for_another_or_after_it_was_gone() {
+        let story = format!(
+            "{DEAR}
+             2025-02-01 bill sub 45.00
+             2025-02-02 plan best 30.00 data=10
+             2025-03-05 bill sub 45.00
+             2025-04-05 bill sub 30.00
+             2025-05-05 bill sub 45.00"
+        );
+        assert_snapshot!(said(&story), @r"
+        2025-01-01 savings sub new 13.00
+        2025-03-05 savings sub best 15.00
+        2025-05-05 savings sub best 15.00
+        ");
+    }
+
+    #[test]
+    fn what_is_known_and_unsaid_counts_every_90_days_while_there_are_bills() {
+        let withheld = |lines: &str| evidence(&format!("{DEAR}\n{lines}"), "PRO.WITHHELD");
+        assert_snapshot!(withheld("2025-04-01..2025-06-01 bill sub 45.00\n2026-01-01 tick"), @r"
+        2025-04-01 PRO.WITHHELD sub/2025-04-01 -0.5
+        2025-06-30 PRO.WITHHELD sub/2025-06-30 -0.5
+        ");
+        for quiet in [
+            "2025-02-01 advise a sub new 13.00\n2025-04-02 tick",
+            "2025-02-01 bill sub 32.00\n2025-04-02 tick",
+            "2025-02-01 change sub new 32.00\n2025-04-02 tick",
+        ] {
+            assert_eq!(withheld(quiet), "", "{quiet}");
+        }
+    }
+
+    #[test]
+    fn a_bill_that_arrives_late_is_not_the_last_bill() {
+        let story = format!(
+            "{DEAR}\n2025-06-01 bill sub 45.00\n2025-01-15 bill sub 40.00\n2025-06-30 tick"
+        );
+        assert!(evidence(&story, "PRO.WITHHELD").ends_with("2025-06-30 -0.5"));
+        assert_eq!(customer_after(&story).subscriptions[0].monthly_charge(), 4500);
+    }
+
+    #[test]
+    fn a_fair_bill_is_one_on_a_known_plan_without_any_squeeze() {
+        let fair = |lines: &str| evidence(&format!("{DEAR}\n{lines}"), "FAI.FAIR_BILL");
+        assert_eq!(fair("").lines().count(), 1, "not yet of long standing: no squeeze");
+        assert!(fair("2025-02-01 bill sub 90.00 months=2").ends_with(" +0.5"));
+        for unfair in [
+            "2025-02-01 bill sub 45.00 plan=unknown",
+            "2025-02-01 bill other 45.00",
+            "2025-02-01 bill sub 45.00USD",
+            "2025-02-01 bill sub 45.00 line=usage:5.00:2023-01-01",
+            "2025-01-20 terms sub 0.10\n2025-02-01 bill sub 45.00",
+            "2025-01-20 charge c 1.00 sub=sub quote=q\n2025-01-21 bill sub 45.00 id=bill/2025-01-01T00:00:00.000Z",
+        ] {
+            assert_eq!(fair(unfair), fair(""), "{unfair}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_of_five_quotes_leaves_and_of_equals_the_first_by_id() {
+        let quotes = |last: &str| {
+            let story = format!(
+                "2025-01-02 quote c 1.00\n2025-01-02 quote b 1.00\n2025-01-03 quote d 1.00\n2025-01-03 quote e 1.00\n{last}"
+            );
+            let held = customer_after(&story).quotes;
+            held.iter().map(|quote| quote.id.to_string()).collect::<String>()
+        };
+        assert_eq!(quotes("2025-01-04 quote f 1.00"), "cdef");
+        assert_eq!(quotes("2025-01-01 quote f 1.00"), "cbde");
     }
 }

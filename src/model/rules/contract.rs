@@ -398,3 +398,86 @@ fn is_as_good(step: &Step<'_>, plan: &str, other: &str) -> bool {
     plan.zip(step.catalogue.plan(other, step.time))
         .is_some_and(|(plan, other)| at_least(&plan.version.attributes, &other.version.attributes))
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::evidence;
+
+    const TERM: &str = "2025-01-01 start sub basic 30.00 term=2025-06-10";
+
+    fn told(lines: &str) -> String {
+        evidence(&format!("{TERM}\n{lines}"), "TRA")
+    }
+
+    #[test]
+    fn the_end_of_a_term_is_announced_in_its_window_or_missed() {
+        let ok = "2025-05-31 TRA.NOTICE_OK term/sub/2025-06-10 +1.0";
+        let missed = "2025-05-31 TRA.NOTICE_MISSED term/sub/2025-06-10 -1.5";
+        for (lines, expected) in [
+            ("2025-05-01 notice end_of_term sub=sub\n2025-05-31 tick", ok),
+            ("2025-05-31 notice end_of_term sub=sub\n2025-05-31 tick", ok),
+            ("2025-05-01 notice renewal priced sub=sub\n2025-05-31 tick", ok),
+            ("2025-05-01 notice renewal sub=sub\n2025-05-31 tick", missed),
+            ("2025-04-30 notice end_of_term sub=sub\n2025-05-31 tick", missed),
+            ("2025-05-31 tick", missed),
+        ] {
+            assert_eq!(told(lines), expected, "{lines}");
+        }
+        assert_eq!(
+            evidence("2025-05-01 start sub basic 30.00 term=2025-06-10\n2025-06-01 tick", ""),
+            "",
+            "40 days"
+        );
+    }
+
+    #[test]
+    fn a_passive_renewal_judges_the_same_duty_once() {
+        let renewed = "2025-05-31 tick\n2025-06-10 renew sub r 360.00";
+        assert_eq!(told(renewed), told("2025-05-31 tick"));
+        let unset =
+            evidence("2025-01-01 start sub basic 30.00\n2025-06-10 renew sub r 360.00", "TRA");
+        assert_eq!(unset, "2025-06-10 TRA.NOTICE_MISSED term/sub/r -1.5");
+    }
+
+    #[test]
+    fn a_rise_by_the_firm_is_announced_30_days_before_and_a_cut_is_passed_on() {
+        assert_eq!(
+            told("2025-03-01 price sub 31.00"),
+            "2025-03-01 TRA.NOTICE_MISSED price_change/sub/e2 -1.5"
+        );
+        assert_eq!(
+            told("2025-01-30 notice price_change sub=sub\n2025-03-01 price sub 31.00"),
+            "2025-03-01 TRA.NOTICE_OK price_change/sub/e3 +1.0"
+        );
+        for quiet in ["price sub 31.00 reason=tax", "price sub 30.00", "price sub 31.00USD"] {
+            assert_eq!(told(&format!("2025-03-01 {quiet}")), "", "{quiet}");
+        }
+        let cut = evidence(&format!("{TERM}\n2025-03-01 price sub 29.00"), "FAI");
+        assert_eq!(cut, "2025-03-01 FAI.PASS_THROUGH sub/e2 +1.0");
+    }
+
+    #[test]
+    fn the_firm_earns_by_moving_the_customer_to_as_good_a_plan_for_less() {
+        let moved = |words: &str| {
+            evidence(
+                &format!(
+                    "2020-01-01 plan basic 30.00 data=10\n2020-01-01 plan more 25.00 data=20\n2020-01-01 plan less 25.00 data=5
+                     {TERM}\n2025-03-01 change sub {words}"
+                ),
+                "FAI",
+            )
+        };
+        assert_snapshot!(moved("more 27.50 by=firm"), @"2025-03-01 FAI.MIGRATED sub/e2 +4.0");
+        for quiet in [
+            "more 27.50",
+            "less 25.00 by=firm",
+            "more 30.00 by=firm",
+            "basic 25.00 by=firm",
+            "unknown 25.00 by=firm",
+        ] {
+            assert_eq!(moved(quiet), "", "{quiet}");
+        }
+    }
+}

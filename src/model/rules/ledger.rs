@@ -198,9 +198,11 @@ impl Customer {
             return;
         };
         let (id, key) = (slot.id.clone(), dedup_key(SqueezeType::S18, &self.id, None, &slot.id));
-        let place = self.squeezes.iter().position(|held| held.key == key && held.is_liability());
-        let Some(place) = place else { return };
+        let Some(place) = self.squeezes.iter().position(|held| held.key == key) else { return };
         if judgement.outcome == PromiseOutcome::Late {
+            if !self.squeezes[place].is_liability() {
+                return;
+            }
             let paid_at =
                 judgement.evidence.iter().find(|evidence| evidence.class == Class::IntLate);
             let paid_at = paid_at.map_or(step.time, |evidence| evidence.time);
@@ -319,5 +321,101 @@ impl Customer {
                 self.hold(step, s10::finding(&guarantee, missing));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{customer_after, evidence};
+
+    /// Outcome of each promise the story leaves, in the order of their making.
+    fn outcomes(story: &str) -> String {
+        let customer = customer_after(story);
+        customer
+            .promises
+            .iter()
+            .map(|slot| format!("{} {}", slot.id, slot.outcome))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    #[test]
+    fn other_events_open_keep_and_break_promises() {
+        for (story, expected) in [
+            ("2025-01-01 order o deliver=2025-01-05\n2025-01-05 fulfilled o", "delivery/o kept"),
+            (
+                "2025-01-01 order o deliver=2025-01-05\n2025-01-05 fulfilled o partly\n2025-01-06 tick",
+                "delivery/o broken",
+            ),
+            ("2025-01-01 order o", ""),
+            ("2025-01-03 fail f total\n2025-01-07 restore f", "repair/f kept"),
+            ("2025-01-03 fail f total\n2025-01-07 tick", "repair/f broken"),
+            ("2025-01-03 fail f", ""),
+            ("2025-01-03 fail f total cause=customer", ""),
+            ("2025-01-01 refund-agreed r 5.00\n2025-01-14 tick", "refund/r open"),
+            ("2025-01-01 refund-agreed r 5.00\n2025-01-15 tick", "refund/r broken"),
+            (
+                "2025-01-01 refund-agreed r 5.00 due=2025-02-01\n2025-01-31 refund-paid r 5.00",
+                "refund/r kept",
+            ),
+            ("2025-01-01 complain c\n2025-02-26 resolve c rejected", "complaint/c kept"),
+            ("2025-01-01 complain c\n2025-02-26 tick", "complaint/c broken"),
+            (
+                "2025-01-01 start s basic 1.00\n2025-01-03 cancel s q\n2025-01-06 cancelled q",
+                "cancellation/q kept",
+            ),
+            (
+                "2025-01-01 start s basic 1.00\n2025-01-03 cancel s q\n2025-01-06 tick",
+                "cancellation/q broken",
+            ),
+            (
+                "2025-01-01 start s basic 1.00\n2025-01-03 cancel s q\n2025-01-04 stay q",
+                "cancellation/q void",
+            ),
+            ("2025-01-03 cancel s q", ""),
+            (
+                "2025-01-05 fulfilled o\n2025-01-05 restore f\n2025-01-05 refund-paid r 1.00\n2025-01-05 resolve c upheld",
+                "",
+            ),
+        ] {
+            assert_eq!(outcomes(story), expected, "{story}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_as_strong_as_a_guarantee_and_weighs_its_stake() {
+        let story =
+            "2025-01-01 order o price=30.00 deliver=2025-01-05\n2025-01-05 fulfilled o by=agent";
+        assert_snapshot!(evidence(story, ""), @r"
+        2025-01-05 COM.DELIVERED o +0.175
+        2025-01-05 INT.KEPT delivery/o +1.4
+        ");
+    }
+
+    #[test]
+    fn an_overdue_complaint_is_a_lack_of_care_too() {
+        assert_snapshot!(evidence("2025-01-01 complain c\n2025-02-26 tick", ""), @r"
+        2025-02-26 INT.BROKEN complaint/c -0.8
+        2025-02-26 CAR.OVERDUE complaint/c -1.0
+        ");
+    }
+
+    #[test]
+    fn a_full_ledger_lets_the_closed_go_first_and_then_the_lightest() {
+        let seventeen = |line: &str| {
+            let story = (10..26).fold(String::new(), |story, n| {
+                format!("{story}\n2025-01-01 promise p{n} due=2025-02-01 stake={n}.00")
+            });
+            let customer =
+                customer_after(&format!("{story}\n{line}\n2025-01-05 promise z due=2025-02-01"));
+            assert_eq!((customer.promises.len(), customer.overflows.ledger), (16, 1));
+            let held = |n: &i32| customer.promises.iter().any(|slot| *slot.id == *format!("p{n}"));
+            (10..26).find(|n| !held(n)).map(|n| format!("p{n}"))
+        };
+        assert_eq!(seventeen("").as_deref(), Some("p10"));
+        assert_eq!(seventeen("2025-01-03 kept p20\n2025-01-04 kept p12").as_deref(), Some("p20"));
+        assert_eq!(seventeen("2025-01-03 kept p20\n2025-01-03 kept p12").as_deref(), Some("p12"));
     }
 }

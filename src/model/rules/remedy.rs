@@ -64,3 +64,58 @@ impl Customer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::story::{customer_after, evidence};
+
+    const BOOK: &str = "2025-01-01 credit card 20.00
+        2025-01-01 promise call due=2025-01-05
+        2025-01-02 fail down
+        2025-01-02 list book 20.00
+        2025-01-02 order pre sku=book price=20.00 guaranteed=2025-01-30";
+
+    fn given(words: &str) -> String {
+        let all = evidence(&format!("{BOOK}\n2025-01-03 remedy r 3.48 {words}"), "");
+        let own = |line: &&str| line.contains("PRO.UNPROMPTED") || line.contains("CAR.GOODWILL");
+        all.lines()
+            .filter(own)
+            .filter_map(|line| line.split(' ').nth(1))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn what_matches_nothing_is_a_gift_if_nobody_asked_and_nothing_failed() {
+        for (words, expected) in [
+            ("unprompted", "PRO.UNPROMPTED"),
+            ("unprompted kind=goodwill", "PRO.UNPROMPTED CAR.GOODWILL"),
+            ("unprompted confirmed", ""),
+            ("unprompted confirmed kind=goodwill", "CAR.GOODWILL"),
+            ("kind=goodwill", "CAR.GOODWILL"),
+            ("kind=credit", ""),
+            ("unprompted about=unknown", "PRO.UNPROMPTED"),
+        ] {
+            assert_eq!(given(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_about_something_owed_is_no_gift_but_for_a_guarantee_paid_unasked() {
+        for about in ["down", "call", "card"] {
+            assert_eq!(given(&format!("unprompted kind=goodwill about={about}")), "", "{about}");
+        }
+        assert_eq!(given("unprompted about=pre"), "PRO.UNPROMPTED");
+        assert_eq!(given("about=pre"), "");
+    }
+
+    #[test]
+    fn a_remedy_counts_once_and_as_generosity_only_if_a_gift() {
+        let story = format!(
+            "{BOOK}\n2025-01-03 remedy r 3.48 unprompted\n2025-01-04 remedy r 3.48 unprompted\n2025-01-05 remedy s 1.00 about=down"
+        );
+        let accounts = customer_after(&story).accounts;
+        let account = accounts.iter().next().unwrap().1;
+        assert_eq!((account.remedies, account.generosity), (448, 348));
+    }
+}

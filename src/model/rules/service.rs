@@ -1,6 +1,6 @@
 //! Service: failures, contacts, notices, and what is done right.
 
-use crate::model::customer::{Customer, FEW, ResolvedContact};
+use crate::model::customer::{Customer, ResolvedContact, keep_few};
 use crate::model::event::{Body, Cause, ContactClosed, NoticeKind, Scope, ServiceFailed};
 use crate::model::failure::FailureSlot;
 use crate::model::loyalty::Component;
@@ -38,13 +38,12 @@ impl Customer {
             Body::ServiceFailed(failed) => self.note_failure(step, failed),
             Body::ServiceRestored { failure_id, attested_by } => {
                 if let Some(slot) = self.failures.iter_mut().find(|slot| slot.id == *failure_id) {
-                    let restored = slot.restored_at.map_or(step.time, |held| held.min(step.time));
-                    slot.restored_at = Some(restored);
-                    self.timers.arm(
-                        TimerKind::Failure,
-                        failure_id,
-                        restored.plus_days(OUTAGE_DAYS),
-                    );
+                    // A later report of the same restoration is judged no second time.
+                    if slot.restored_at.is_none_or(|restored| step.time < restored) {
+                        slot.restored_at = Some(step.time);
+                        let due = step.time.plus_days(OUTAGE_DAYS);
+                        self.timers.arm(TimerKind::Failure, failure_id, due);
+                    }
                 }
                 self.keep_template(step, Template::Repair, failure_id, *attested_by);
             }
@@ -211,22 +210,18 @@ impl Customer {
     fn note_resolution(&mut self, step: &Step<'_>, closed: &ContactClosed) {
         let issue = closed.issue.as_ref().unwrap_or(&closed.contact_id).clone();
         self.contacts.retain(|held| held.issue != issue);
-        if self.contacts.len() == FEW {
-            let age = |held: &ResolvedContact| (held.closed_at, held.issue.clone());
-            let oldest = self.contacts.iter().map(age).min().map(|(_, issue)| issue);
-            if let Some(oldest) = oldest {
-                self.contacts.retain(|held| held.issue != oldest);
-                self.timers.disarm(TimerKind::Contact, &oldest);
-            }
-        }
         self.timers.arm(TimerKind::Contact, &issue, step.time.plus_days(REPEAT_DAYS));
-        self.contacts.push_back(ResolvedContact {
+        let resolved = ResolvedContact {
             issue,
             has_issue: closed.issue.is_some(),
             contact_id: closed.contact_id.clone(),
             closed_at: step.time,
             attested_by: closed.attested_by,
-        });
+        };
+        let age = |held: &ResolvedContact| (held.closed_at, held.issue.clone());
+        if let Some(oldest) = keep_few(&mut self.contacts, resolved, age) {
+            self.timers.disarm(TimerKind::Contact, &oldest.issue);
+        }
     }
 
     pub(super) fn confirm_resolution(&mut self, step: &mut Step<'_>, issue: &str) {
@@ -279,4 +274,69 @@ impl Customer {
 fn month_of(time: EventTime) -> String {
     let day = time.date();
     format!("{:04}-{:02}", day.year(), day.month())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::story::{customer_after, evidence};
+
+    #[test]
+    fn a_week_without_another_contact_confirms_the_first() {
+        let of =
+            |lines: &str| evidence(&format!("2025-01-01 closed c1 issue=slow\n{lines}"), "COM");
+        assert_eq!(of("2025-01-08 tick"), "2025-01-08 COM.FCR c1 +0.5");
+        assert_eq!(
+            of("2025-01-08 contact c2 issue=slow\n2025-01-09 tick"),
+            "2025-01-08 COM.REPEAT c2 -0.5"
+        );
+        assert_eq!(
+            of("2025-01-03 contact c2 issue=other\n2025-01-08 tick"),
+            "2025-01-08 COM.FCR c1 +0.5"
+        );
+        assert_eq!(of("2025-01-08T00:06 contact c2 issue=slow"), "2025-01-08 COM.FCR c1 +0.5");
+        assert_eq!(evidence("2025-01-01 closed c1 issue=slow unresolved\n2025-01-08 tick", ""), "");
+        assert_eq!(
+            evidence("2025-01-01 closed c1 by=agent\n2025-01-08 tick", ""),
+            "2025-01-08 COM.FCR c1 +0.35"
+        );
+    }
+
+    #[test]
+    fn of_five_resolved_contacts_the_oldest_is_forgotten_even_if_it_came_last() {
+        let four =
+            "2025-01-02 closed a\n2025-01-02 closed b\n2025-01-02 closed c\n2025-01-02 closed d";
+        let confirmed = |fifth: &str| {
+            let all = evidence(&format!("{four}\n{fifth}\n2025-01-20 tick"), "COM.FCR");
+            all.lines().filter_map(|line| line.split(' ').nth(2)).collect::<String>()
+        };
+        assert_eq!(confirmed("2025-01-03 closed e"), "bcde");
+        assert_eq!(confirmed("2025-01-01 closed e"), "abcd");
+    }
+
+    #[test]
+    fn being_passed_on_or_kept_waiting_counts_beyond_a_measure() {
+        let closed = |words: &str| evidence(&format!("2025-01-01 closed c unresolved {words}"), "");
+        for (words, expected) in [
+            ("transfers=1", ""),
+            ("transfers=2", "2025-01-01 COM.TRANSFER c -0.25"),
+            ("transfers=9", "2025-01-01 COM.TRANSFER c -1.0"),
+            ("waited=PT20M stated=PT10M", ""),
+            ("waited=PT21M stated=PT10M", "2025-01-01 CAR.WAIT c -0.25"),
+            ("waited=PT21M", ""),
+        ] {
+            assert_eq!(closed(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_first_word_about_a_failure_decides_who_came_first() {
+        let ratio = |lines: &str| {
+            let customer = customer_after(&format!("2025-01-01 fail f\n{lines}"));
+            customer.proactive.expected(customer.as_of, super::PERCEPTION_HALF_LIFE_MS)
+        };
+        assert!(ratio("2025-01-01 notice outage about=f\n2025-01-01 contact c about=f") > 0.5);
+        assert!(ratio("2025-01-01 remedy r 1.00 about=f") > 0.5);
+        assert!(ratio("2025-01-01 contact c about=f\n2025-01-01 notice outage about=f") < 0.5);
+        assert!(ratio("2025-01-01 complain c about=f") < 0.5);
+    }
 }

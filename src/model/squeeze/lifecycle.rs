@@ -325,7 +325,8 @@ impl Customer {
         }
     }
 
-    /// Takes a squeeze back that turns out not to have been one: its evidence, its money and its alert.
+    /// Takes a squeeze back that turns out not to have been one: its evidence, its money and its alert, even if it was made
+    /// good meanwhile.
     pub(in crate::model) fn withdraw_squeeze(
         &mut self,
         step: &mut Step<'_>,
@@ -342,7 +343,9 @@ impl Customer {
         self.retract(step, id);
         let account = self.accounts.of(currency);
         account.bad_profit = account.bad_profit.saturating_sub(minor);
-        self.resolve_squeeze(step, index, "withdrawn");
+        if self.squeezes[index].is_liability() {
+            self.resolve_squeeze(step, index, "withdrawn");
+        }
     }
 }
 
@@ -431,5 +434,131 @@ impl SqueezeSlot {
             reason: reason.map(Into::into),
             policy: step.policy.version.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{changed, customer_after, evidence, squeezes};
+
+    /// A plan sold cheaper from the start, to a customer of long standing.
+    const LEGACY: &str = "
+        2020-01-01 plan old 45.00 data=10
+        2020-01-01 plan new 32.00 data=10
+        2020-01-01 start sub old 45.00
+        2025-01-01..2025-02-01 bill sub 45.00";
+
+    /// A charge after cancellation: 12.00.
+    const CHARGED: &str = "
+        2025-01-01 start sub basic 30.00
+        2025-03-10 cancel sub out
+        2025-03-10T12:00 cancelled out
+        2025-03-20 charge c1 12.00 sub=sub";
+
+    #[test]
+    fn pending_money_becomes_bad_profit_when_it_opens() {
+        let bad_profit = |story: &str| {
+            let accounts = customer_after(story).accounts;
+            accounts.iter().map(|(_, account)| account.bad_profit).sum::<i64>()
+        };
+        assert_eq!(bad_profit(&changed(LEGACY, "..2025-02-01", "..2025-01-01")), 0);
+        assert_eq!(bad_profit(LEGACY), 2600);
+        assert_eq!(bad_profit(&format!("{LEGACY}\n2025-03-01 bill sub 45.00")), 3900);
+    }
+
+    #[test]
+    fn a_suppression_says_so_and_mutes_what_follows_while_money_and_evidence_go_on() {
+        let story = format!(
+            "{LEGACY}
+             2025-02-02 suppress S01:sub:old until=2025-04-01
+             2025-03-01..2025-05-01 bill sub 45.00
+             2025-06-01 bill sub 32.00"
+        );
+        assert_snapshot!(squeezes(&story), @r"
+        2025-02-01 opened S01:sub:old: 13.00 a month, 26.00 accrued, critical
+        2025-02-02 suppressed S01:sub:old: 13.00 a month, 26.00 accrued, critical, known
+        2025-04-01 escalated S01:sub:old: 13.00 a month, 52.00 accrued, critical
+        2025-06-01 stopped S01:sub:old: 13.00 a month, 65.00 accrued, critical
+        ");
+        assert_eq!(evidence(&story, "FAI.SQUEEZE").lines().count(), 4);
+    }
+
+    #[test]
+    fn a_muted_alert_counts_as_said() {
+        let story = format!(
+            "{LEGACY}
+             2025-02-02 suppress S01:sub:old until=2025-04-02
+             2025-03-01..2025-07-01 bill sub 45.00"
+        );
+        assert_snapshot!(squeezes(&story), @r"
+        2025-02-01 opened S01:sub:old: 13.00 a month, 26.00 accrued, critical
+        2025-02-02 suppressed S01:sub:old: 13.00 a month, 26.00 accrued, critical, known
+        ");
+        let doubled_again = format!("{story}\n2025-08-01 bill sub 45.00");
+        assert!(squeezes(&doubled_again).ends_with(
+            "2025-08-01 escalated S01:sub:old: 13.00 a month, 104.00 accrued, critical"
+        ));
+    }
+
+    #[test]
+    fn within_90_days_of_its_end_it_is_reopened_and_later_it_is_new() {
+        let again = |date: &str| {
+            let story = format!(
+                "{CHARGED}\n2025-03-21 remedy r 12.00 about=out\n{date} charge c2 12.00 sub=sub"
+            );
+            squeezes(&story).lines().last().unwrap().to_owned()
+        };
+        assert_snapshot!(again("2025-06-19"), @"2025-06-19 reopened S04:sub:out: 1.00 a month, 12.00 accrued, minor");
+        assert_snapshot!(again("2025-06-19T00:01"), @"2025-06-19T00:01 opened S04:sub:out: 1.00 a month, 12.00 accrued, minor");
+        let reopened = customer_after(&format!(
+            "{CHARGED}\n2025-03-21 remedy r 12.00 about=out\n2025-04-01 charge c2 12.00 sub=sub"
+        ));
+        assert_eq!((reopened.squeezes[0].generation, reopened.squeezes[0].gross), (2, 1200));
+    }
+
+    #[test]
+    fn another_currency_under_one_key_is_ignored() {
+        let story = format!(
+            "{CHARGED}\n2025-03-21 charge c2 99.00USD sub=sub\n2025-03-22 remedy r 12.00USD about=out"
+        );
+        assert_eq!(squeezes(&story), squeezes(CHARGED));
+        assert_eq!(customer_after(&story).squeezes[0].accrued(), 1200);
+    }
+
+    #[test]
+    fn redress_is_a_share_of_what_the_squeeze_weighed_and_half_of_it_after_a_complaint() {
+        let redress = |lines: &str| evidence(&format!("{CHARGED}\n{lines}"), "FAI.REDRESS");
+        assert_snapshot!(evidence(CHARGED, "FAI.SQUEEZE"), @"2025-03-20 FAI.SQUEEZE S04:sub:out/c1 -0.287426");
+        assert_snapshot!(redress("2025-03-21 remedy a 6.00 about=out\n2025-03-22 remedy b 18.00 about=out"), @r"
+        2025-03-21 FAI.REDRESS S04:sub:out/a +0.107785
+        2025-03-22 FAI.REDRESS S04:sub:out/b +0.107785
+        ");
+        let complained =
+            "2025-03-21 complain c about=S04:sub:out\n2025-03-22 remedy r 12.00 about=out";
+        assert_snapshot!(redress(complained), @"2025-03-22 FAI.REDRESS S04:sub:out/r +0.107785");
+        assert_snapshot!(redress(&format!("{complained} unprompted")), @"2025-03-22 FAI.REDRESS S04:sub:out/r +0.21557");
+    }
+
+    #[test]
+    fn in_a_full_memory_a_resolved_squeeze_goes_first_then_the_least() {
+        let thirteen = |before_last: &str| {
+            let charges = (1..=12).fold(String::new(), |story, n| {
+                format!("{story}\n2025-01-01 credit c{n} {}.00\n2025-01-02 expire c{n}", 20 - n)
+            });
+            let story =
+                format!("{charges}\n{before_last}\n2025-01-04 credit z 50.00\n2025-01-05 expire z");
+            let customer = customer_after(&story);
+            assert_eq!((customer.squeezes.len(), customer.overflows.squeeze), (12, 1));
+            let subjects: Vec<_> =
+                customer.squeezes.iter().map(|slot| slot.subject.to_string()).collect();
+            (1..=12)
+                .map(|n| format!("c{n}"))
+                .filter(|id| !subjects.contains(id))
+                .collect::<String>()
+        };
+        assert_eq!(thirteen(""), "c12");
+        assert_eq!(thirteen("2025-01-03 remedy r 19.00 about=c1"), "c1");
     }
 }

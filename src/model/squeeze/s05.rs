@@ -31,3 +31,69 @@ pub fn finding(subscription: &Subscription, request: &CancelRequest) -> Finding 
         ..finding.on(Some((subscription.id.clone(), subscription.monthly_charge())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{changed, evidence, said, squeezes};
+
+    /// Asked on a Monday, so due on Tuesday.
+    const ASKED: &str = "
+        2025-01-01 start sub basic 30.00 steps=2
+        2025-03-03 cancel sub out";
+
+    fn then(lines: &str) -> String {
+        squeezes(&format!("{ASKED}\n{lines}"))
+    }
+
+    #[test]
+    fn a_request_not_completed_in_time_is_obstructed() {
+        assert_snapshot!(said(&format!("{ASKED}\n2025-03-04 tick")), @r"
+        2025-03-04 breach cancellation/out broken, presumed
+        2025-03-04 opened S05:sub:out: 30.00 a month, 0.00 accrued, critical
+        ");
+    }
+
+    #[test]
+    fn a_second_contact_or_offer_to_stay_obstructs_and_so_does_a_step_too_many() {
+        let opened = "2025-03-03T11:00 opened S05:sub:out: 30.00 a month, 0.00 accrued, critical";
+        for (once, twice) in [
+            ("contact c about=out", "contact d about=out"),
+            ("step out 1 save-offer", "step out 2 save-offer"),
+            ("step out 4", "step out 5"),
+        ] {
+            assert_eq!(then(&format!("2025-03-03T10:00 {once}")), "", "{once}");
+            assert_eq!(
+                then(&format!("2025-03-03T10:00 {once}\n2025-03-03T11:00 {twice}")),
+                opened,
+                "{twice}"
+            );
+        }
+        let easy_start = changed(ASKED, "steps=2", "steps=1");
+        assert_eq!(squeezes(&format!("{easy_start}\n2025-03-03T10:00 step out 3")), "");
+        assert_ne!(squeezes(&format!("{easy_start}\n2025-03-03T10:00 step out 4")), "");
+    }
+
+    #[test]
+    fn it_is_said_once_a_request_and_ends_with_it() {
+        for end in ["cancelled out", "stay out"] {
+            let story = format!(
+                "2025-03-03T11:00 step out 9\n2025-03-04 tick\n2025-03-05 {end}\n2025-03-06 step out 9"
+            );
+            assert_eq!(
+                then(&story),
+                "2025-03-03T11:00 opened S05:sub:out: 30.00 a month, 0.00 accrued, critical\n\
+                 2025-03-05 stopped S05:sub:out: 30.00 a month, 0.00 accrued, critical\n\
+                 2025-03-05 resolved S05:sub:out: 30.00 a month, 0.00 accrued, critical, nothing_owed",
+                "{end}"
+            );
+        }
+    }
+
+    #[test]
+    fn it_weighs_on_care_and_not_on_fairness() {
+        let story = format!("{ASKED}\n2025-03-03T11:00 step out 9");
+        assert_snapshot!(evidence(&story, ""), @"2025-03-03T11:00 CAR.OBSTRUCT out -1.0");
+    }
+}

@@ -48,3 +48,55 @@ pub fn finding(guarantee: &Guarantee, missing: Money) -> Finding {
         guarantee.order_id.clone(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{changed, evidence, squeezes, with};
+
+    /// Ordered at 20.00 with a guarantee until 30 June; listed at 18.00 in between.
+    const PREORDER: &str = "
+        2025-06-01 list book 20.00
+        2025-06-10 order pre sku=book price=20.00 guaranteed=2025-06-30
+        2025-06-20 list book 18.00
+        2025-07-07 tick";
+
+    #[test]
+    fn a_lower_price_not_paid_back_a_week_after_the_end_is_a_breach() {
+        assert_snapshot!(squeezes(PREORDER), @"2025-07-07 opened S10:-:pre: 0.17 a month, 2.00 accrued, info");
+        assert_snapshot!(evidence(PREORDER, "INT"), @"2025-07-07 INT.GUARANTEE_BREACHED pre -1.093109");
+        assert_eq!(squeezes(&changed(PREORDER, "2025-07-07 tick", "2025-07-06T23:59 tick")), "");
+    }
+
+    #[test]
+    fn the_difference_paid_back_is_a_guarantee_honoured() {
+        let paid = |words| with(PREORDER, &format!("2025-07-01 remedy back {words} about=pre"));
+        assert_eq!(squeezes(&paid("2.00")), "");
+        assert_snapshot!(evidence(&paid("2.00"), "INT"), @"2025-07-07 INT.GUARANTEE_HONOURED pre +1.093109");
+        assert_snapshot!(squeezes(&paid("1.50")), @"2025-07-07 opened S10:-:pre: 0.04 a month, 0.50 accrued, info");
+        assert_snapshot!(squeezes(&paid("2.00USD")), @"2025-07-07 opened S10:-:pre: 0.17 a month, 2.00 accrued, info");
+    }
+
+    #[test]
+    fn nothing_is_owed_for_a_price_as_high_another_article_or_another_time() {
+        for (from, to) in [
+            ("book 18.00", "book 20.00"),
+            ("book 18.00", "book 18.00EUR"),
+            ("book 18.00", "film 18.00"),
+            ("2025-06-20 list", "2025-07-01 list"),
+            ("2025-06-20 list", "2025-06-09 list"),
+        ] {
+            let story = with(&changed(PREORDER, from, to), "2025-06-09T12:00 list book 20.00");
+            assert_eq!(evidence(&story, "INT"), "", "{to}");
+        }
+    }
+
+    #[test]
+    fn a_late_difference_resolves_it() {
+        assert_snapshot!(squeezes(&format!("{PREORDER}\n2025-08-01 remedy back 2.00 about=pre")), @r"
+        2025-07-07 opened S10:-:pre: 0.17 a month, 2.00 accrued, info
+        2025-08-01 resolved S10:-:pre: 0.17 a month, 0.00 accrued, info, refunded
+        ");
+    }
+}

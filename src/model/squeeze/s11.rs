@@ -52,3 +52,51 @@ pub fn judge(
     };
     causes.iter().map(finding).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{changed, evidence, squeezes};
+
+    /// Known to be vulnerable, and charged more since the term ended.
+    const HARM: &str = "
+        2024-01-01 start sub basic 30.00 term=2025-01-01
+        2025-01-01 vulnerable
+        2025-01-01 bill sub 35.00
+        2025-02-01 bill sub 35.00";
+
+    #[test]
+    fn a_squeeze_open_for_two_weeks_is_harm_said_after_it_and_once() {
+        assert_snapshot!(squeezes(&format!("{HARM}\n2025-03-01 bill sub 35.00")), @r"
+        2025-01-01 opened S03:sub:2025-01-01: 5.00 a month, 5.00 accrued, major
+        2025-02-01 escalated S03:sub:2025-01-01: 5.00 a month, 10.00 accrued, major
+        2025-02-01 opened S11:sub:S03:sub:2025-01-01: 5.00 a month, 0.00 accrued, critical
+        ");
+        assert_snapshot!(evidence(HARM, "CAR"), @"2025-02-01 CAR.VULNERABLE_HARM S11:sub:S03:sub:2025-01-01 -2.0");
+        let two_weeks = changed(HARM, "2025-02-01 bill", "2025-01-15 bill");
+        assert!(squeezes(&two_weeks).contains("2025-01-15 opened S11"));
+    }
+
+    #[test]
+    fn it_is_quiet_without_a_marker_in_force_or_before_two_weeks() {
+        for (from, to) in [
+            ("2025-01-01 vulnerable", "2024-02-02 vulnerable"),
+            ("2025-01-01 vulnerable", "2025-01-01 vulnerable\n2025-01-01 recovered"),
+            ("2025-02-01 bill", "2025-01-14T23:59 bill"),
+        ] {
+            assert!(!squeezes(&changed(HARM, from, to)).contains("S11"), "{to}");
+        }
+        let a_year = changed(HARM, "2025-01-01 vulnerable", "2024-02-03 vulnerable");
+        assert!(squeezes(&a_year).contains("opened S11"));
+    }
+
+    #[test]
+    fn it_ends_with_its_cause() {
+        let stopped = format!("{HARM}\n2025-03-01 bill sub 30.00");
+        assert!(squeezes(&stopped).ends_with(
+            "\n2025-03-01 stopped S03:sub:2025-01-01: 5.00 a month, 10.00 accrued, major\
+             \n2025-03-01 resolved S11:sub:S03:sub:2025-01-01: 5.00 a month, 0.00 accrued, critical, cause_ended"
+        ));
+    }
+}

@@ -7,14 +7,14 @@ use super::{Finding, SqueezeType};
 use crate::model::event::NoticeKind;
 use crate::model::step::Step;
 use crate::model::subscription::Subscription;
-use crate::model::{Accumulator, DAY_MS, EventTime, Money};
+use crate::model::{Accumulator, DAY_MS, EventTime, Micros, Money};
 
 /// Half-life of the usual bill.
 const HALF_LIFE_MS: i64 = 180 * DAY_MS;
 /// A total above this is neither judged nor remembered: squares of more do not fit the accumulator.
 const CAP: i64 = 5_000_000;
 /// Decayed number of bills that make a usual one.
-const BILLS: f64 = 2.5;
+const BILLS: Micros = Micros::new(2_500_000);
 /// A jump that counts, minor units.
 const LEAST: f64 = 1000.0;
 
@@ -48,7 +48,7 @@ impl Tally {
     #[expect(clippy::cast_possible_truncation, reason = "a mean of totals up to the cap")]
     fn usual(&self, at: EventTime) -> Option<Usual> {
         let n = self.count.mass(at, HALF_LIFE_MS);
-        if n < BILLS {
+        if Micros::round(n) < BILLS {
             return None;
         }
         let mean = self.sum.mass(at, HALF_LIFE_MS) / n;
@@ -77,4 +77,85 @@ pub fn judge(step: &Step<'_>, subscription: &Subscription, bill: &Bill<'_>) -> O
         Finding::one_off(SqueezeType::S14, invoice.clone(), amount, invoice.clone())
             .on(Some((subscription.id.clone(), bill.monthly)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{changed, squeezes, with};
+
+    /// Four bills of 20.00, then one of 40.00.
+    const SHOCK: &str = "
+        2025-01-01 start sub basic 20.00
+        2025-01-02..2025-04-02 bill sub 20.00
+        2025-05-01 bill sub 40.00";
+
+    #[test]
+    fn a_bill_far_beyond_the_usual_opens_it_with_the_jump() {
+        assert_snapshot!(squeezes(SHOCK), @"2025-05-01 opened S14:sub:bill/2025-05-01: 1.67 a month, 20.00 accrued, info");
+    }
+
+    #[test]
+    fn it_takes_half_as_much_again_ten_pounds_more_and_a_usual_bill_to_compare() {
+        for (from, to) in [
+            ("bill sub 40.00", "bill sub 30.00"),
+            ("2025-01-02..2025-04-02", "2025-03-02..2025-04-02"),
+        ] {
+            assert_eq!(squeezes(&changed(SHOCK, from, to)), "", "{to}");
+        }
+        assert_ne!(squeezes(&changed(SHOCK, "bill sub 40.00", "bill sub 30.01")), "");
+        let small = changed(SHOCK, "bill sub 20.00", "bill sub 5.00");
+        assert_eq!(squeezes(&changed(&small, "bill sub 40.00", "bill sub 14.99")), "");
+        assert_ne!(squeezes(&changed(&small, "bill sub 40.00", "bill sub 15.00")), "");
+    }
+
+    #[test]
+    fn a_customer_whose_bills_vary_is_not_shocked_by_one_more() {
+        let vary = changed(
+            SHOCK,
+            "2025-01-02..2025-04-02 bill sub 20.00",
+            "2025-03-02 bill sub 10.00\n2025-03-03 bill sub 30.00\n2025-04-02 bill sub 10.00\n2025-04-03 bill sub 30.00",
+        );
+        assert_eq!(squeezes(&changed(&vary, "bill sub 40.00", "bill sub 49.00")), "");
+        assert_ne!(squeezes(&changed(&vary, "bill sub 40.00", "bill sub 51.00")), "");
+    }
+
+    #[test]
+    fn a_warning_since_the_period_began_keeps_it_quiet() {
+        let warned = |at: &str| {
+            let story = changed(
+                SHOCK,
+                "2025-05-01 bill sub 40.00",
+                "2025-05-01 bill sub 40.00 from=2025-04-01",
+            );
+            squeezes(&with(&story, &format!("{at} notice usage_alert sub=sub")))
+        };
+        assert_eq!(warned("2025-04-01"), "");
+        assert_ne!(warned("2025-03-31"), "");
+    }
+
+    #[test]
+    fn a_total_beyond_the_cap_is_neither_judged_nor_remembered() {
+        let large = changed(SHOCK, "bill sub 20.00", "bill sub 30000.00");
+        assert_ne!(squeezes(&changed(&large, "bill sub 40.00", "bill sub 50000.00")), "");
+        assert_eq!(squeezes(&changed(&large, "bill sub 40.00", "bill sub 50000.01")), "");
+        let beyond = changed(SHOCK, "bill sub 20.00", "bill sub 50000.01");
+        assert_eq!(squeezes(&beyond), "", "so nothing is usual");
+    }
+
+    #[test]
+    fn the_number_of_bills_is_compared_as_published() {
+        let at = |time: &str| {
+            squeezes(&format!(
+                "2025-01-01 start sub basic 20.00
+                 2025-01-01 bill sub 20.00 id=a
+                 2025-01-01 bill sub 20.00 id=b
+                 2025-01-01 bill sub 20.00 id=c
+                 {time} bill sub 40.00 from=2025-02-01"
+            ))
+        };
+        assert_ne!(at("2025-02-17T08:18:32Z"), "", "2.4999998 of them are 2.500000 of them");
+        assert_eq!(at("2025-02-17T08:18:42Z"), "", "2.499999 are not");
+    }
 }

@@ -33,3 +33,42 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
             .map(|best| bill.finding_against(SqueezeType::S19, subscription, &bill.plan_id, &best)),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{changed, squeezes};
+
+    /// A customer of two years, kept from what new ones get.
+    const GAP: &str = "
+        2020-01-01 plan old 45.00 data=10
+        2023-01-01 start sub old 45.00
+        2024-06-01 plan bait 40.00 data=10 new-customers-only
+        2025-01-01..2025-03-01 bill sub 45.00";
+
+    #[test]
+    fn the_third_bill_opens_it() {
+        assert_snapshot!(squeezes(GAP), @"2025-03-01 opened S19:sub:old: 5.00 a month, 15.00 accrued, minor");
+        assert_eq!(squeezes(&changed(GAP, "..2025-03-01", "..2025-02-01")), "");
+        let fair = format!("{GAP}\n2025-04-01 bill sub 40.00");
+        assert!(
+            squeezes(&fair)
+                .ends_with("\n2025-04-01 stopped S19:sub:old: 5.00 a month, 15.00 accrued, minor")
+        );
+    }
+
+    #[test]
+    fn it_is_quiet_for_newer_customers_small_gaps_and_where_a_plan_is_open_to_all() {
+        for (from, to) in [
+            ("2023-01-01 start", "2023-01-02 start"),
+            ("start sub old 45.00", "start sub old 45.00 negotiated"),
+            ("bait 40.00 data=10", "bait 40.00 data=9"),
+            ("bait 40.00", "bait 42.76"),
+            ("2024-06-01 plan bait", "2024-06-01 plan open 44.99 data=10\n2024-06-01 plan bait"),
+        ] {
+            assert_eq!(squeezes(&changed(GAP, from, to)), "", "{to}");
+        }
+        assert_ne!(squeezes(&changed(GAP, "bait 40.00", "bait 42.75")), "");
+    }
+}

@@ -46,6 +46,7 @@ pub fn judge_terms(
 /// Does the erosion go on: is the same plan still billed above what it is worth?
 pub fn holds_for(slot: &SqueezeSlot, question: Question<'_>) -> bool {
     *slot.subject == *question.bill.plan_id
+        && slot.currency == question.bill.currency
         && slot.baseline.is_some_and(|worth| worth < question.bill.monthly)
 }
 
@@ -66,4 +67,42 @@ pub fn judge(question: Question<'_>) -> Answer {
         let finding = bill.finding(SqueezeType::S20, subscription, &slot.subject, excess);
         Some(Finding { excess_monthly: slot.excess_monthly, ..finding })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::model::story::{changed, evidence, squeezes};
+
+    /// A tenth less for the same price.
+    const LESS: &str = "
+        2025-01-01 start sub basic 30.00
+        2025-03-15 terms sub 0.10
+        2025-04-01 bill sub 30.00";
+
+    #[test]
+    fn the_loss_opens_it_and_the_bills_take_it() {
+        assert_snapshot!(squeezes(LESS), @"2025-03-15 opened S20:sub:basic: 3.00 a month, 0.00 accrued, minor");
+        assert_snapshot!(evidence(LESS, "FAI"), @"2025-04-01 FAI.SQUEEZE S20:sub:basic/bill/2025-04-01 -0.31698");
+    }
+
+    #[test]
+    fn it_is_quiet_with_consent_and_for_less_than_a_twentieth() {
+        for quiet in ["0.10 consented", "0.0499"] {
+            assert_eq!(squeezes(&changed(LESS, "0.10", quiet)), "", "{quiet}");
+        }
+        assert_ne!(squeezes(&changed(LESS, "0.10", "0.05")), "");
+    }
+
+    #[test]
+    fn a_price_to_match_or_another_plan_stops_it() {
+        for lines in [
+            "2025-05-01 bill sub 27.00",
+            "2025-04-15 change sub lean 30.00\n2025-05-01 bill sub 30.00",
+        ] {
+            let stopped = "2025-05-01 stopped S20:sub:basic: 3.00 a month, 3.00 accrued, minor";
+            assert!(squeezes(&format!("{LESS}\n{lines}")).ends_with(stopped), "{lines}");
+        }
+    }
 }

@@ -1,0 +1,300 @@
+//! How to reach Kafka, and what the service insists on whatever the settings say.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use super::error::{Error, Result};
+use crate::model::Policy;
+use crate::wire::Encoding;
+
+/// How often an output may appear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// Once, under `read_committed`, whatever fails: every batch is a transaction.
+    #[default]
+    ExactlyOnce,
+    /// Once or, after a failure, again with the same id: no transactions.
+    AtLeastOnce,
+}
+
+/// How to reach Kafka and what to do there.
+#[derive(Clone)]
+pub struct KafkaSettings {
+    /// `host:port`, separated by commas.
+    pub bootstrap_servers: String,
+    /// The consumer group, and the first part of every transactional id.
+    pub group_id: String,
+    /// Makes the members static: a restart within the session timeout keeps its partitions. One process, one id.
+    pub instance_id: Option<String>,
+    /// What our topics' names begin with; `goodfaith` unless there is reason.
+    pub prefix: String,
+    /// Threads, each with a consumer and a producer, at least 1.
+    pub workers: usize,
+    /// How often an output may appear.
+    pub delivery: Delivery,
+    /// How long a transaction collects before it is committed: 1 ms to 5 s.
+    pub commit_interval: Duration,
+    /// How outputs are written.
+    pub encoding: Encoding,
+    /// Create the topics that do not exist.
+    pub create_topics: bool,
+    /// Partitions of a topic we create, at least 1.
+    pub partitions: i32,
+    /// Copies of a topic we create; −1 leaves it to the broker.
+    pub replication_factor: i32,
+    /// Silence after which an idle partition's clock is advanced; `None`: never.
+    pub idle_after: Option<Duration>,
+    /// Passed on to librdkafka by name, security included. Never logged.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// What to score with.
+#[derive(Debug, Clone)]
+pub struct Scoring {
+    /// The policy in force.
+    pub policy: Arc<Policy>,
+    /// Publish every evidence too.
+    pub audit: bool,
+}
+
+/// Properties the guarantees rest on.
+const RESERVED: [&str; 18] = [
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "enable.gapless.guarantee",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "isolation.level",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "partitioner",
+    "acks",
+    "request.required.acks",
+    "transactional.id",
+    "client.id",
+];
+
+/// Largest record produced: a dead letter is as large as the record it sets aside, and its reasons.
+pub(super) const MAX_RECORD_BYTES: &str = "10485760";
+
+impl KafkaSettings {
+    /// Whether the settings can be run with.
+    ///
+    /// # Errors
+    /// A setting out of its range, or a property that is reserved, or that librdkafka does not know.
+    pub fn check(&self) -> Result<()> {
+        let is_committable =
+            (Duration::from_millis(1)..=Duration::from_secs(5)).contains(&self.commit_interval);
+        let rules = [
+            ("bootstrap_servers", !self.bootstrap_servers.is_empty(), "host:port"),
+            ("group_id", !self.group_id.is_empty(), "a name"),
+            ("topic_prefix", !self.prefix.is_empty(), "a name"),
+            ("workers", self.workers >= 1, "at least 1"),
+            ("partitions", self.partitions >= 1, "at least 1"),
+            ("commit_interval", is_committable, "from 1 ms to 5 s"),
+        ];
+        for (key, holds, expected) in rules {
+            if !holds {
+                return Err(Error::Setting { key, expected });
+            }
+        }
+        match self.properties.keys().find(|key| RESERVED.contains(&key.as_str())) {
+            Some(key) => Err(Error::ReservedProperty { key: key.clone() }),
+            None => self
+                .admin()
+                .create_native_config()
+                .map(drop)
+                .map_err(Error::while_doing("reading kafka.properties")),
+        }
+    }
+
+    /// `defaults` that `properties` may change, then what it may not.
+    fn config(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap_servers).set("client.id", "goodfaith");
+        // A dead connection shows within 5 s, so that a transaction that hangs on it can still be ended within its timeout.
+        config.set("socket.timeout.ms", "5000");
+        for (key, value) in defaults {
+            config.set(*key, *value);
+        }
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        for (key, value) in fixed {
+            config.set(*key, *value);
+        }
+        config
+    }
+
+    /// A worker's consumer: a member of the group whose positions are always explicit.
+    pub(super) fn member(&self, worker: usize) -> ClientConfig {
+        let mut config = self.config(
+            &[
+                ("session.timeout.ms", "45000"),
+                // The default of 1000 stops fetching for a second whenever the local queue is full.
+                ("fetch.queue.backoff.ms", "10"),
+            ],
+            &[
+                ("group.id", &self.group_id),
+                ("partition.assignment.strategy", "cooperative-sticky"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("isolation.level", "read_committed"),
+                ("enable.partition.eof", "true"),
+            ],
+        );
+        if let Some(instance) = &self.instance_id {
+            config.set("group.instance.id", format!("{instance}-{worker}"));
+        }
+        config
+    }
+
+    /// A reader of whole topics, a member of no group.
+    pub(super) fn reader(&self) -> ClientConfig {
+        self.config(
+            &[("fetch.queue.backoff.ms", "10")],
+            &[
+                // librdkafka wants a name; nothing is ever joined or committed under it.
+                ("group.id", &format!("{}.reader", self.group_id)),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("isolation.level", "read_committed"),
+                ("enable.partition.eof", "true"),
+            ],
+        )
+    }
+
+    /// A worker's producer. `instance` is the process's: [`KafkaSettings::instance_id`], or random for the life of the process, so that
+    /// two dynamic members never fence each other by name (the group's generation does that).
+    pub(super) fn producer(&self, instance: &str, worker: usize) -> ClientConfig {
+        let mut config = self.config(
+            &[
+                ("compression.type", "lz4"),
+                ("linger.ms", "1"),
+                ("message.max.bytes", MAX_RECORD_BYTES),
+                ("retry.backoff.ms", "5"),
+            ],
+            &[
+                // Keys land where the JVM's default partitioner puts them.
+                ("partitioner", "murmur2_random"),
+                ("enable.idempotence", "true"),
+            ],
+        );
+        if self.delivery == Delivery::ExactlyOnce {
+            config.set("transactional.id", format!("{}/{instance}/{worker}", self.group_id));
+            if !self.properties.contains_key("transaction.timeout.ms") {
+                config.set("transaction.timeout.ms", "10000");
+            }
+        }
+        config
+    }
+
+    /// A client for topics and their settings.
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.config(&[], &[])
+    }
+}
+
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of the properties only the names: any value may be a secret.
+        f.debug_struct("KafkaSettings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("group_id", &self.group_id)
+            .field("instance_id", &self.instance_id)
+            .field("prefix", &self.prefix)
+            .field("workers", &self.workers)
+            .field("delivery", &self.delivery)
+            .field("commit_interval", &self.commit_interval)
+            .field("encoding", &self.encoding)
+            .field("create_topics", &self.create_topics)
+            .field("partitions", &self.partitions)
+            .field("replication_factor", &self.replication_factor)
+            .field("idle_after", &self.idle_after)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> KafkaSettings {
+        KafkaSettings {
+            bootstrap_servers: "localhost:9092".to_owned(),
+            group_id: "goodfaith".to_owned(),
+            instance_id: None,
+            prefix: "goodfaith".to_owned(),
+            workers: 1,
+            delivery: Delivery::ExactlyOnce,
+            commit_interval: Duration::from_millis(100),
+            encoding: Encoding::default(),
+            create_topics: false,
+            partitions: 8,
+            replication_factor: 1,
+            idle_after: None,
+            properties: BTreeMap::new(),
+        }
+    }
+
+    fn with_property(key: &str, value: &str) -> KafkaSettings {
+        let properties = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        KafkaSettings { properties, ..settings() }
+    }
+
+    #[test]
+    fn no_property_can_weaken_the_guarantees() {
+        for key in RESERVED {
+            let refused = with_property(key, "x").check();
+            assert!(matches!(refused, Err(Error::ReservedProperty { .. })), "{key}");
+        }
+        with_property("sasl.password", "x").check().unwrap();
+        settings().check().unwrap();
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let shown = format!("{:?}", with_property("sasl.password", "hunter2"));
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
+        let error = with_property("sasl.passwrod", "hunter2").admin().create_native_config().err();
+        let shown = Error::while_doing("connecting")(error.expect("no such property")).to_string();
+        assert!(shown.contains("sasl.passwrod") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_property_changes_a_default() {
+        let settings = with_property("session.timeout.ms", "6000");
+        assert_eq!(settings.member(0).get("session.timeout.ms"), Some("6000"));
+        assert_eq!(settings.producer("a", 0).get("session.timeout.ms"), Some("6000"));
+    }
+
+    #[test]
+    fn an_interval_out_of_range_is_refused() {
+        for interval in [Duration::ZERO, Duration::from_secs(6)] {
+            let settings = KafkaSettings { commit_interval: interval, ..settings() };
+            assert!(matches!(settings.check(), Err(Error::Setting { key: "commit_interval", .. })));
+        }
+    }
+
+    #[test]
+    fn only_exactly_once_is_transactional() {
+        let id = |delivery| {
+            let settings = KafkaSettings { delivery, ..settings() };
+            settings.producer("i", 3).get("transactional.id").map(str::to_owned)
+        };
+        assert_eq!(id(Delivery::ExactlyOnce).as_deref(), Some("goodfaith/i/3"));
+        assert_eq!(id(Delivery::AtLeastOnce), None);
+    }
+}

@@ -1,0 +1,212 @@
+//! Our topics: their names, the settings they are created with, and what must hold of them before anything is read.
+//!
+//! It never changes a topic that exists.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::error::{Error, Result};
+use super::native;
+use super::settings::{KafkaSettings, MAX_RECORD_BYTES};
+
+/// The topics of one deployment, by name.
+#[derive(Debug, Clone)]
+pub(super) struct Topics {
+    names: Vec<(&'static str, String)>,
+}
+
+/// What is known of the events topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EventsTopic {
+    /// `None` where the broker gives none.
+    pub(super) id: Option<[u8; 16]>,
+    pub(super) partition_count: i32,
+}
+
+const EVENTS: &str = "events";
+const REFERENCE: &str = "reference";
+const JOURNAL: &str = "journal";
+const DAYS_7: &str = "604800000";
+const DAYS_14: &str = "1209600000";
+const DAYS_30: &str = "2592000000";
+const DAYS_90: &str = "7776000000";
+
+/// Every topic and its own settings. All have LogAppendTime, so that retention counts from arrival.
+const TOPICS: [(&str, &[(&str, &str)]); 9] = [
+    // Until there are snapshots the log must reach back to where scoring began.
+    (EVENTS, &[("retention.ms", "-1"), ("retention.bytes", "-1")]),
+    (REFERENCE, &[("retention.ms", "-1"), ("retention.bytes", "-1")]),
+    (JOURNAL, &[("retention.ms", "-1"), ("retention.bytes", "-1")]),
+    (
+        "scores",
+        &[
+            ("cleanup.policy", "compact"),
+            ("min.compaction.lag.ms", DAYS_7),
+            ("max.compaction.lag.ms", DAYS_14),
+            ("delete.retention.ms", DAYS_7),
+        ],
+    ),
+    ("alerts", &[("retention.ms", DAYS_90)]),
+    ("open-alerts", &[("cleanup.policy", "compact"), ("delete.retention.ms", DAYS_7)]),
+    ("loyalty", &[("cleanup.policy", "compact"), ("delete.retention.ms", DAYS_7)]),
+    ("evidence", &[("retention.ms", DAYS_30)]),
+    ("dead-letters", &[("retention.ms", DAYS_14), ("max.message.bytes", MAX_RECORD_BYTES)]),
+];
+
+/// How long a broker may take to answer about topics.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Topics {
+    /// The topics `<prefix>.<what>.v1`.
+    pub(super) fn new(prefix: &str) -> Self {
+        let name = |(what, _)| (what, format!("{prefix}.{what}.v1"));
+        Self { names: TOPICS.into_iter().map(name).collect() }
+    }
+
+    /// The name of the topic that holds `what`.
+    ///
+    /// # Panics
+    /// If there is no such topic.
+    pub(super) fn name(&self, what: &str) -> &str {
+        let found = self.names.iter().find(|(of, _)| *of == what);
+        &found.unwrap_or_else(|| panic!("no topic holds {what}")).1
+    }
+
+    /// What each holds, and its name.
+    pub(super) fn names(&self) -> &[(&'static str, String)] {
+        &self.names
+    }
+
+    pub(super) fn events(&self) -> &str {
+        self.name(EVENTS)
+    }
+
+    pub(super) fn reference(&self) -> &str {
+        self.name(REFERENCE)
+    }
+
+    pub(super) fn journal(&self) -> &str {
+        self.name(JOURNAL)
+    }
+
+    /// Creates what is missing, if asked to, and checks that all is there and fits together.
+    ///
+    /// # Errors
+    /// If a topic is missing or cannot be created, reference has not one partition or journal not as many as events.
+    pub(super) fn prepare(&self, settings: &KafkaSettings) -> Result<EventsTopic> {
+        let admin: AdminClient<DefaultClientContext> =
+            settings.admin().create().map_err(Error::while_doing("connecting"))?;
+        if settings.create_topics {
+            self.create_missing(&admin, settings)?;
+        }
+        for (_, name) in &self.names {
+            partition_count(admin.inner(), name)?;
+        }
+        let events = partition_count(admin.inner(), self.events())?;
+        for (topic, expected) in [(self.reference(), 1), (self.journal(), events)] {
+            let found = partition_count(admin.inner(), topic)?;
+            if found != expected {
+                return Err(Error::PartitionCount { topic: topic.to_owned(), found, expected });
+            }
+        }
+        let id = native::topic_id(admin.inner(), self.events(), TIMEOUT);
+        Ok(EventsTopic { id, partition_count: events })
+    }
+
+    /// Creates the topics that do not exist: reference with one partition, journal with as many as events.
+    fn create_missing(
+        &self,
+        admin: &AdminClient<DefaultClientContext>,
+        settings: &KafkaSettings,
+    ) -> Result<()> {
+        let is_missing = |name: &str| {
+            matches!(partition_count(admin.inner(), name), Err(Error::TopicMissing { .. }))
+        };
+        let partitions = match partition_count(admin.inner(), self.events()) {
+            Ok(count) => count,
+            Err(Error::TopicMissing { .. }) => settings.partitions,
+            Err(error) => return Err(error),
+        };
+        let new_topics: Vec<NewTopic<'_>> = TOPICS
+            .iter()
+            .zip(&self.names)
+            .filter(|(_, (_, name))| is_missing(name))
+            .map(|((what, own), (_, name))| {
+                let count = if *what == REFERENCE { 1 } else { partitions };
+                let copies = TopicReplication::Fixed(settings.replication_factor);
+                let topic = NewTopic::new(name, count, copies);
+                let topic = topic.set("message.timestamp.type", "LogAppendTime");
+                own.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+            })
+            .collect();
+        create(admin, &new_topics)
+    }
+}
+
+fn create(admin: &AdminClient<DefaultClientContext>, topics: &[NewTopic<'_>]) -> Result<()> {
+    if topics.is_empty() {
+        return Ok(());
+    }
+    let options =
+        AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Error::Thread)?;
+    let results = runtime
+        .block_on(admin.create_topics(topics, &options))
+        .map_err(Error::while_doing("creating topics"))?;
+    for result in results {
+        match result {
+            // Another instance may have been faster.
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                return Err(Error::TopicNotCreated { topic, reason: code.to_string() });
+            }
+        }
+    }
+    // A topic shows in metadata a moment after its creation was acknowledged.
+    for topic in topics {
+        wait_for_topic(admin.inner(), topic.name)?;
+    }
+    Ok(())
+}
+
+fn wait_for_topic(client: &Client<DefaultClientContext>, topic: &str) -> Result<()> {
+    let deadline = super::clock::now() + TIMEOUT;
+    loop {
+        match partition_count(client, topic) {
+            Err(Error::TopicMissing { .. }) if super::clock::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => return result.map(drop),
+        }
+    }
+}
+
+fn partition_count(client: &Client<DefaultClientContext>, topic: &str) -> Result<i32> {
+    let metadata = client
+        .fetch_metadata(Some(topic), TIMEOUT)
+        .map_err(Error::while_doing("asking for topics"))?;
+    let count = metadata
+        .topics()
+        .iter()
+        .find(|found| found.name() == topic && found.error().is_none())
+        .map_or(0, |found| found.partitions().len());
+    match i32::try_from(count) {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(Error::TopicMissing { topic: topic.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_prefix_content_and_version() {
+        let topics = Topics::new("acme");
+        assert_eq!(topics.events(), "acme.events.v1");
+        assert_eq!(topics.name("open-alerts"), "acme.open-alerts.v1");
+    }
+}
