@@ -159,7 +159,7 @@ fn a_poison_record_of_each_kind_is_set_aside_once() {
         assert_eq!(found[0].value.as_deref(), Some(value.as_slice()), "{reason}");
     }
     assert_eq!(set_aside.len(), poison.len());
-    assert_eq!(facts.count("RecordDeadLettered"), poison.len());
+    assert_eq!(facts.count("DeadLettered"), poison.len());
     assert_same(&deployment.published(), &deployment.oracle());
 }
 

@@ -107,9 +107,9 @@ impl Service {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// Every thread has ended, or none will do more.
+    /// A thread has ended: asked to, or by an error, and then the others end too.
     pub fn is_finished(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+        self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Waits until it has stopped.

@@ -460,7 +460,11 @@ pub(crate) struct Facts {
 impl Observer for Facts {
     fn observe(&self, fact: Fact<'_>) {
         let text = match &fact {
-            Fact::Committed(_) | Fact::PartitionMeasured { .. } => return,
+            Fact::Committed(tally) => {
+                let told = tally.dead_letters.iter().map(|told| format!("DeadLettered {told:?}"));
+                return self.told.lock().unwrap().extend(told);
+            }
+            Fact::PartitionMeasured { .. } => return,
             fact => format!("{fact:?}"),
         };
         self.told.lock().unwrap().push(text);
