@@ -40,8 +40,8 @@ impl EmbeddedBroker {
     }
 
     /// Where it listens.
-    pub fn bootstrap_servers(&self) -> &str {
-        &self.bootstrap_servers
+    pub fn bootstrap_servers(&self) -> String {
+        self.bootstrap_servers.clone()
     }
 }
 

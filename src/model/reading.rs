@@ -15,7 +15,7 @@ pub struct TrustReading {
     pub evidence_mass: Micros,
     /// Things done right, the right thing, proactive; each in (0, 1).
     pub triad: [Micros; 3],
-    /// In [`Dimension`]'s order.
+    /// In [`Dimension`](super::Dimension)'s order.
     pub dimensions: [DimensionReading; 6],
     /// Points by class, in the order of their names; they sum to score − 0.5 (score − T₀). Classes without mass are left out.
     pub parts: Vec<(Class, Micros)>,
