@@ -6,13 +6,19 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goodfaith::engine::Reason;
+use goodfaith::engine::{Action, Effect, OutputBody, Reason};
+use goodfaith::model::Catalogue;
+use goodfaith::replay;
+use goodfaith::wire::{self, Decision, Encoding};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use support::{
-    Deployment, Facts, Line, Published, assert_same, generated, scenarios, tick, wait_until,
+    Deployment, Facts, Line, Published, assert_same, generated, reference_change, scenarios, tick,
+    wait_until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -49,6 +55,91 @@ fn one_worker_and_four_publish_what_the_oracle_gives() {
     four.produce(&input);
     run(&four);
     assert_same(&four.published(), &published);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_run_publishes_what_a_replay_of_the_same_events_writes() {
+    let mut deployment = Deployment::new("replay");
+    deployment.settings.encoding = Encoding::StructuredJson;
+    deployment.settings.workers = 2;
+    let input = generated(4, 20_000);
+    deployment.produce(&input);
+    run(&deployment);
+    let replayed = replayed(&input);
+    assert!(replayed.len() > 100, "{} lines are too few to compare", replayed.len());
+    let mut stored: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for topic in ["scores", "alerts", "loyalty", "evidence"] {
+        for record in deployment.read(topic) {
+            if let (Some(key), Some(value)) = (record.key, record.value) {
+                let place = (topic, String::from_utf8(key).unwrap());
+                stored.entry(place).or_default().push(String::from_utf8(value).unwrap());
+            }
+        }
+    }
+    for (place, lines) in &replayed {
+        assert_eq!(stored.get(place), Some(lines), "{place:?}");
+    }
+    assert_eq!(stored.len(), replayed.len());
+}
+
+/// What `replay --partitions 8` writes for `input`, line by line, by topic and customer.
+fn replayed(input: &[Line]) -> BTreeMap<(&'static str, String), Vec<String>> {
+    let mut catalogue = Catalogue::default();
+    let mut lines = Vec::new();
+    for line in input {
+        match line {
+            Line::Reference(value) => catalogue.apply(&reference_change(value)),
+            Line::Tick(value) | Line::Customer { value, .. } => lines.push(value.as_slice()),
+        }
+    }
+    let options = replay::Options {
+        catalogue: Arc::new(catalogue),
+        partitions: NonZeroU32::new(8).unwrap(),
+        audit: true,
+        ..replay::Options::default()
+    };
+    let mut written: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    let mut sink = |effect: &Effect| {
+        // A dead letter and an erasure look different in files.
+        if let Action::Publish(output) = &effect.action
+            && !matches!(output.body, OutputBody::CustomerErased { .. })
+        {
+            let place = (output.stream().as_str(), output.customer.to_string());
+            written.entry(place).or_default().push(wire::file_line(effect).1);
+        }
+        Ok(())
+    };
+    replay::run(&options, lines, None, &mut sink).unwrap();
+    written
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn ticks_of_idle_partitions_are_restored_with_the_rest() {
+    let mut deployment = Deployment::new("ticks");
+    deployment.settings.idle_after = Some(Duration::from_secs(1));
+    deployment.produce(&generated(5, 2_000));
+    let facts = Arc::default();
+    let service = deployment.start(&facts);
+    // One partition has traffic, so upstream is alive and the clocks of the others go on without it.
+    wait_until("an idle clock has been advanced", PATIENCE, || {
+        let lively = Line::Customer { key: b"ada".to_vec(), value: b"traffic".to_vec() };
+        deployment.produce(&[lively]);
+        let ticks =
+            deployment.decisions().into_iter().filter(|d| matches!(d, Decision::Tick { .. }));
+        ticks.count() >= 7
+    });
+    service.stop();
+    service.join().unwrap();
+    let restored = Arc::new(Facts::default());
+    let service = deployment.start(&restored);
+    wait_until("every partition is back", PATIENCE, || {
+        assert_eq!(restored.last("PartitionRefused"), None);
+        restored.count("PartitionRestored") == 8
+    });
+    service.stop();
+    service.join().unwrap();
 }
 
 #[test]

@@ -261,3 +261,117 @@ impl ProducerContext for Deliveries {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::kafka::member::{Member, Rebalance, Rebalances, answer};
+    use crate::kafka::offsets;
+    use crate::kafka::partition::Position;
+    use crate::wire::{CommitMark, Encoding};
+
+    type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+    fn cluster() -> (Cluster, KafkaSettings) {
+        let cluster = MockCluster::new(1).unwrap();
+        for topic in ["events", "out"] {
+            cluster.create_topic(topic, 1, 1).unwrap();
+        }
+        let settings = KafkaSettings {
+            bootstrap_servers: cluster.bootstrap_servers(),
+            group_id: "group".to_owned(),
+            instance_id: None,
+            prefix: "test".to_owned(),
+            workers: 1,
+            delivery: Delivery::ExactlyOnce,
+            commit_interval: Duration::from_millis(100),
+            encoding: Encoding::default(),
+            create_topics: false,
+            partitions: 1,
+            replication_factor: 1,
+            idle_after: None,
+            properties: BTreeMap::new(),
+        };
+        (cluster, settings)
+    }
+
+    fn member(settings: &KafkaSettings) -> Arc<Member> {
+        Arc::new(settings.member(0).create_with_context(Rebalances::default()).unwrap())
+    }
+
+    /// A member that has joined the group.
+    fn joined(settings: &KafkaSettings) -> Arc<Member> {
+        let member = member(settings);
+        member.subscribe(&["events"]).unwrap();
+        let deadline = clock::now() + Duration::from_secs(30);
+        loop {
+            assert!(clock::now() < deadline, "the mock broker lets a member join");
+            drop(member.poll(Duration::from_millis(20)));
+            for rebalance in member.context().take() {
+                answer(&member, &rebalance).unwrap();
+                if matches!(rebalance, Rebalance::Assign(_)) {
+                    return member;
+                }
+            }
+        }
+    }
+
+    /// A transaction of one record and one offset, ended.
+    fn transaction(publisher: &Publisher, member: &Member) -> Outcome {
+        publisher.begin().unwrap();
+        let publication = Publication {
+            topic: "out",
+            partition: None,
+            key: Some(b"key"),
+            value: None,
+            headers: &[],
+            timestamp_ms: None,
+        };
+        publisher.send(publication).unwrap();
+        let mark = CommitMark { lineage: [0; 16], seq: 0, hash: 0, reference_offset_next: 0 };
+        let position = Position { offset_next: 1, mark };
+        publisher.commit(member, &offsets::marked("events", [(0, position)]).unwrap())
+    }
+
+    #[test]
+    fn a_generation_that_has_passed_aborts_and_the_producer_goes_on() {
+        let (cluster, settings) = cluster();
+        let publisher = Publisher::connect(&settings, "test", 0).unwrap();
+        let member = joined(&settings);
+        assert_eq!(transaction(&publisher, &member), Outcome::Committed);
+        let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION;
+        cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[refusal]);
+        assert!(matches!(transaction(&publisher, &member), Outcome::Aborted(_)));
+        assert_eq!(transaction(&publisher, &member), Outcome::Committed);
+        member.context().leave();
+    }
+
+    #[test]
+    fn a_consumer_outside_the_group_commits_nothing() {
+        let (_cluster, settings) = cluster();
+        let publisher = Publisher::connect(&settings, "test", 0).unwrap();
+        let outcome = transaction(&publisher, &member(&settings));
+        let text = "not a member of the group at present";
+        assert_eq!(outcome, Outcome::Aborted(Failure::new(RDKafkaErrorCode::AssignmentLost, text)));
+    }
+
+    #[test]
+    fn a_fenced_producer_leaves_the_outcome_open_until_it_is_replaced() {
+        let (cluster, settings) = cluster();
+        let mut publisher = Publisher::connect(&settings, "test", 0).unwrap();
+        let member = joined(&settings);
+        let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
+        cluster.request_errors(RDKafkaApiKey::EndTxn, &[refusal]);
+        assert!(matches!(transaction(&publisher, &member), Outcome::Unknown(_)));
+        publisher.retire().unwrap();
+        assert_eq!(transaction(&publisher, &member), Outcome::Committed);
+        member.context().leave();
+    }
+}

@@ -446,3 +446,145 @@ pub(super) fn wait(
     let (seconds, reason) = (waited.as_secs(), reason.to_owned());
     Err(Error::RestoreOverdue { partition, step, seconds, reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::{EventTime, Policy};
+    use crate::wire::{CommitMark, Encoding};
+
+    fn restorer(delivery: Delivery) -> Restorer {
+        let settings = KafkaSettings {
+            bootstrap_servers: "nowhere:1".to_owned(),
+            group_id: "group".to_owned(),
+            instance_id: None,
+            prefix: "test".to_owned(),
+            workers: 1,
+            delivery,
+            commit_interval: Duration::from_millis(100),
+            encoding: Encoding::default(),
+            create_topics: false,
+            partitions: 8,
+            replication_factor: 1,
+            idle_after: None,
+            properties: BTreeMap::new(),
+        };
+        Restorer {
+            settings: Arc::new(settings),
+            topics: Arc::new(Topics::new("test")),
+            events: EventsTopic { id: Some([1; 16]), partition_count: 8 },
+            scoring: Scoring { policy: Arc::new(Policy::default()), audit: false },
+            reference: Arc::new(ReferenceLog::new()),
+            journal: None,
+        }
+    }
+
+    /// A journal of a genesis at offset 10, changed by `change`, and two ticks; and the position at offset 30.
+    fn history(change: impl FnOnce(&mut Genesis)) -> (Vec<Vec<u8>>, Position) {
+        let mut genesis = restorer(Delivery::ExactlyOnce).genesis(10).unwrap();
+        change(&mut genesis);
+        let lineage = genesis.lineage;
+        let mut chain = Chain::default();
+        let mut values = vec![chain.write(10, Decision::Genesis(genesis)).1];
+        for at in [20, 30] {
+            values.push(chain.write(at, Decision::Tick { time: EventTime::from_millis(at) }).1);
+        }
+        let mark = CommitMark { lineage, seq: 2, hash: chain.hash(), reference_offset_next: 0 };
+        (values, Position { offset_next: 30, mark })
+    }
+
+    fn read(values: &[Vec<u8>], committed: Option<Position>) -> Reading {
+        let mut reading = Reading::new(committed);
+        values.iter().for_each(|value| reading.take(value));
+        reading.is_at_end = true;
+        reading
+    }
+
+    /// Where a journal puts its partition, in words, on a log from offset `start` to 40.
+    fn placed(delivery: Delivery, reading: &Reading, start: i64) -> String {
+        match restorer(delivery).place(reading, start, 40).unwrap() {
+            Next::Place(Phase::Running(_), offset) => format!("running from {offset}"),
+            Next::Place(Phase::Replaying(_), offset) => format!("replaying from {offset}"),
+            Next::Refuse(refusal) => format!("refused: {refusal}"),
+            _ => "neither".to_owned(),
+        }
+    }
+
+    fn exactly(reading: &Reading) -> String {
+        placed(Delivery::ExactlyOnce, reading, 0)
+    }
+
+    #[test]
+    fn a_partition_without_history_begins_one_where_its_log_begins() {
+        assert_eq!(placed(Delivery::ExactlyOnce, &read(&[], None), 7), "running from 7");
+    }
+
+    #[test]
+    fn a_history_is_replayed_from_its_beginning() {
+        let (values, position) = history(|_| {});
+        assert_eq!(exactly(&read(&values, Some(position))), "replaying from 10");
+    }
+
+    #[test]
+    fn the_journal_is_read_to_the_committed_record_and_no_further() {
+        let (values, position) = history(|_| {});
+        let mut reading = read(&values[..2], Some(position));
+        assert!(!reading.is_done(Delivery::ExactlyOnce), "the end of the journal is not the end");
+        reading.take(&values[2]);
+        reading.is_at_end = false;
+        assert!(reading.is_done(Delivery::ExactlyOnce));
+        assert!(!reading.is_done(Delivery::AtLeastOnce), "decisions may come before their offset");
+    }
+
+    #[test]
+    fn a_committed_offset_that_vanished_is_believed_only_at_least_once() {
+        let (values, _) = history(|_| {});
+        let reading = read(&values, None);
+        assert!(exactly(&reading).contains("offsets.retention.minutes"), "{}", exactly(&reading));
+        assert_eq!(placed(Delivery::AtLeastOnce, &reading, 0), "running from 10");
+    }
+
+    #[test]
+    fn what_does_not_agree_with_the_genesis_is_refused_with_what_to_do() {
+        type Change = fn(&mut Genesis);
+        let cases: [(Change, &str); 4] = [
+            (|genesis| genesis.events_topic_id = Some([2; 16]), "deleted and created again"),
+            (|genesis| genesis.partition_count = 4, "has 8 partitions and had 4"),
+            (|genesis| genesis.engine += 1, "run that version"),
+            (|genesis| genesis.policy_fingerprint += 1, "not the one configured"),
+        ];
+        for (change, says) in cases {
+            let (values, position) = history(change);
+            let told = exactly(&read(&values, Some(position)));
+            assert!(told.starts_with("refused") && told.contains(says), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_broker_that_tells_no_topic_id_is_no_reason_to_refuse() {
+        let (values, position) = history(|genesis| genesis.events_topic_id = None);
+        assert_eq!(exactly(&read(&values, Some(position))), "replaying from 10");
+    }
+
+    #[test]
+    fn a_log_that_no_longer_holds_the_history_is_refused_with_the_setting() {
+        let (values, position) = history(|_| {});
+        let reading = read(&values, Some(position));
+        assert_eq!(placed(Delivery::ExactlyOnce, &reading, 10), "replaying from 10");
+        let told = placed(Delivery::ExactlyOnce, &reading, 11);
+        assert!(told.contains("retention.ms=-1") && told.contains("retention.bytes=-1"), "{told}");
+        let ahead = Position { offset_next: 41, ..position };
+        assert!(exactly(&read(&values, Some(ahead))).contains("has lost records"));
+    }
+
+    #[test]
+    fn a_journal_with_a_gap_or_of_another_history_is_refused() {
+        let (values, position) = history(|_| {});
+        let gap = [values[0].clone(), values[2].clone()];
+        assert!(exactly(&read(&gap, Some(position))).contains("journal record 2 stands where 1"));
+        let (_, elsewhere) = history(|_| {});
+        assert!(exactly(&read(&values, Some(elsewhere))).contains("not the one the offset"));
+    }
+}

@@ -14,8 +14,10 @@ use goodfaith::engine::{Input, PartitionEngine, Settings};
 use goodfaith::generate::{self, Generator};
 use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Observer, Scoring, Service};
 use goodfaith::live::Live;
-use goodfaith::model::{Catalogue, Event, EventTime, Policy};
-use goodfaith::wire::{self, Encoding, Expect, Origin, OutRecord, RecordRef};
+use goodfaith::model::{Catalogue, Event, EventTime, Policy, ReferenceChange};
+use goodfaith::wire::{
+    self, Decision, Encoding, Expect, JournalRecord, Origin, OutRecord, RecordRef,
+};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -225,6 +227,14 @@ impl Deployment {
         }
         stored.sort_by_key(|record| (record.partition, record.offset));
         stored
+    }
+
+    /// What has been decided, partition by partition.
+    pub(crate) fn decisions(&self) -> Vec<Decision> {
+        let decision = |record: Stored| {
+            JournalRecord::decode(record.value.as_deref().unwrap()).unwrap().decision
+        };
+        self.read("journal").into_iter().map(decision).collect()
     }
 
     /// What the service has published, topic by topic.
@@ -465,6 +475,15 @@ pub(crate) fn scenarios(count: usize) -> Vec<Line> {
         Line::Customer { key, value }
     });
     reference.into_iter().chain(lines).chain([tick(END)]).collect()
+}
+
+/// The change that a reference event makes.
+pub(crate) fn reference_change(value: &[u8]) -> ReferenceChange {
+    let record = RecordRef { key: None, value: Some(value), headers: &[], timestamp_ms: None };
+    match wire::decode(record, Expect::ReferenceTopic) {
+        Ok(Event::Reference(event)) => event.change,
+        other => panic!("no reference event: {other:?}"),
+    }
 }
 
 /// `count` events of the simulated telecom, in their order; its catalogue goes first, and a tick ends every partition.
