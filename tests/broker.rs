@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use goodfaith::engine::Reason;
 use rdkafka::producer::{BaseProducer, Producer as _};
-use support::{Deployment, Facts, Line, Published, assert_same, scenarios, tick, wait_until};
+use support::{
+    Deployment, Facts, Line, Published, assert_same, generated, scenarios, tick, wait_until,
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -35,7 +37,7 @@ fn assert_is_oracle(deployment: &Deployment) -> Published {
 #[test]
 #[ignore = "needs a broker"]
 fn one_worker_and_four_publish_what_the_oracle_gives() {
-    let input = scenarios(100_000);
+    let input = generated(1, 100_000);
     let mut one = Deployment::new("one");
     one.produce(&input);
     let facts = run(&one);
@@ -61,6 +63,44 @@ fn a_restart_goes_on_where_the_last_commit_was() {
     let facts = run(&deployment);
     assert_eq!(facts.count("PartitionRestored"), 8, "{:?}", facts.last("PartitionRefused"));
     assert_is_oracle(&deployment);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn kills_in_the_middle_leave_no_trace() {
+    let mut deployment = Deployment::new("kill");
+    deployment.settings.workers = 2;
+    deployment.produce(&generated(2, 20_000));
+    let mut reached = 0;
+    for _ in 0..3 {
+        let mut process = deployment.spawn();
+        wait_until("it has gone on", PATIENCE, || reached + 3_000 <= deployment.committed());
+        let status = process.end("KILL");
+        assert_eq!(status.code(), None, "it was killed: {status}");
+        reached = deployment.committed();
+        assert!(reached < 20_000, "it was killed only when all was done");
+    }
+    let mut process = deployment.spawn();
+    deployment.wait_handled(PATIENCE);
+    assert_eq!(process.end("TERM").code(), Some(0));
+    assert_is_oracle(&deployment);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_stop_by_signal_commits_what_is_under_way() {
+    let deployment = Deployment::new("term");
+    deployment.produce(&generated(3, 20_000));
+    let mut process = deployment.spawn();
+    wait_until("it is under way", PATIENCE, || 1_000 <= deployment.committed());
+    assert_eq!(process.end("TERM").code(), Some(0));
+    // What is published is what is committed: read at once, with no transaction left open to wait for.
+    let published = deployment.published();
+    let mut again = deployment.spawn();
+    deployment.wait_handled(PATIENCE);
+    assert_eq!(again.end("TERM").code(), Some(0));
+    let whole = assert_is_oracle(&deployment);
+    assert!(published.count <= whole.count);
 }
 
 #[test]

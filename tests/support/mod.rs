@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use goodfaith::engine::{Input, PartitionEngine, Settings};
+use goodfaith::generate::{self, Generator};
 use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Observer, Scoring, Service};
 use goodfaith::live::Live;
 use goodfaith::model::{Catalogue, Event, EventTime, Policy};
@@ -108,6 +111,38 @@ impl Deployment {
         let observer: Arc<dyn Observer> = Arc::clone(facts) as Arc<dyn Observer>;
         Service::start(self.settings.clone(), scoring(), Arc::new(Live::default()), observer)
             .unwrap()
+    }
+
+    /// The service as a process of its own.
+    pub(crate) fn spawn(&self) -> Process {
+        let KafkaSettings { bootstrap_servers, group_id, prefix, workers, .. } = &self.settings;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_goodfaith"));
+        command.arg("run").stdout(Stdio::null()).stderr(Stdio::null());
+        for setting in [
+            format!("kafka.bootstrap_servers={bootstrap_servers}"),
+            format!("kafka.group_id={group_id}"),
+            format!("kafka.topic_prefix={prefix}"),
+            format!("kafka.workers={workers}"),
+            "kafka.instance_id=a".to_owned(),
+            "kafka.encoding=json".to_owned(),
+            "kafka.properties.session.timeout.ms=6000".to_owned(),
+            "audit.evidence=true".to_owned(),
+            "http.listen=127.0.0.1:0".to_owned(),
+        ] {
+            command.args(["--set", &setting]);
+        }
+        Process(command.spawn().unwrap())
+    }
+
+    /// Offsets committed by the group, added up.
+    pub(crate) fn committed(&self) -> i64 {
+        let reader: BaseConsumer =
+            self.client().set("group.id", &self.settings.group_id).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.topic("events"), 0, PARTITIONS - 1);
+        let committed = reader.committed_offsets(list, Duration::from_secs(5)).unwrap();
+        let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
+        committed.elements().iter().map(|element| offset(element.offset())).sum()
     }
 
     /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
@@ -432,6 +467,26 @@ pub(crate) fn scenarios(count: usize) -> Vec<Line> {
     reference.into_iter().chain(lines).chain([tick(END)]).collect()
 }
 
+/// `count` events of the simulated telecom, in their order; its catalogue goes first, and a tick ends every partition.
+pub(crate) fn generated(seed: u64, count: usize) -> Vec<Line> {
+    let customers = NonZeroU32::new(2_000).unwrap();
+    let events = Generator::new(generate::Settings { seed, customers, ..Default::default() });
+    let (mut reference, mut lines, mut latest) = (Vec::new(), Vec::new(), EventTime::default());
+    for event in events.take(count) {
+        let value = wire::encode_event_json(&event).into_bytes();
+        match event {
+            Event::Reference(_) => reference.push(Line::Reference(value)),
+            Event::Tick(_) => {}
+            Event::Customer(event) => {
+                latest = latest.max(event.time);
+                lines.push(Line::Customer { key: event.customer.as_bytes().to_vec(), value });
+            }
+        }
+    }
+    let end = tick(&latest.plus_days(1).to_string());
+    reference.into_iter().chain(lines).chain([end]).collect()
+}
+
 /// A `clock.ticked` at `time`.
 pub(crate) fn tick(time: &str) -> Line {
     let text = format!(
@@ -449,6 +504,27 @@ fn scenario_texts() -> Vec<String> {
         .collect();
     paths.sort();
     paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+/// A service in a process of its own, ended with the test.
+pub(crate) struct Process(Child);
+
+impl Process {
+    /// Sends a signal by its name, and waits for the end.
+    pub(crate) fn end(&mut self, signal: &str) -> ExitStatus {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status().unwrap();
+        assert!(sent.success());
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nothing to do for one that has ended.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// Remembers what the service told, in words.
