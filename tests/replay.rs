@@ -129,12 +129,7 @@ fn every_scenario_gives_what_its_engine_gives_and_counts_what_it_should() {
         let state = &expected["state"];
         assert_eq!(summary["watermark"], state["watermark"], "{name}");
         assert_eq!(summary["erased"], state["erased"], "{name}");
-        for counter in ["records", "accepted", "duplicates", "dead_letters"] {
-            assert_eq!(
-                summary["counters"][counter], state["counters"][counter],
-                "{name} {counter}"
-            );
-        }
+        assert_eq!(summary["counters"], state["counters"], "{name}");
     }
 }
 
@@ -189,7 +184,7 @@ fn a_partition_gives_the_same_among_others_and_alone() {
         states.extend(replay.customers());
     }
     states.sort_by(|a, b| a.customer.cmp(&b.customer));
-    assert_eq!(all.customers(), states);
+    assert_eq!(all.customers().collect::<Vec<_>>(), states);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod tally;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::iter;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -147,11 +148,17 @@ impl Replay {
         self.engines.iter().map(PartitionEngine::store_bytes).sum()
     }
 
-    /// Every customer, in the order of their ids over all partitions.
-    pub fn customers(&self) -> Vec<CustomerView> {
-        let mut views: Vec<_> = self.engines.iter().flat_map(PartitionEngine::customers).collect();
-        views.sort_by(|a, b| a.customer.cmp(&b.customer));
-        views
+    /// Every customer, in the order of their ids over all partitions; read one at a time, since a view outweighs the state it shows.
+    pub fn customers(&self) -> impl Iterator<Item = CustomerView> {
+        let mut partitions: Vec<_> =
+            self.engines.iter().map(|engine| engine.customers().peekable()).collect();
+        iter::from_fn(move || {
+            let ids = partitions.iter_mut().enumerate().filter_map(|(partition, customers)| {
+                Some((Arc::clone(&customers.peek()?.customer), partition))
+            });
+            let (_, first) = ids.min()?;
+            partitions[first].next()
+        })
     }
 
     /// Gives a record to the engines it concerns: a customer's to one, the catalogue and the clock to all. A record that cannot be
