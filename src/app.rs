@@ -1,6 +1,7 @@
 //! The running service: workers, HTTP and signals, from start to a graceful stop. The async runtime serves HTTP, signals and
 //! waiting only; events are handled on the workers' own threads. It decides nothing about trust.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +15,7 @@ use tokio::task::{self, JoinHandle};
 use tokio::time::{interval, timeout};
 
 use crate::http::{self, Api};
-use crate::kafka::{KafkaSettings, Scoring, Service, wall_ms};
+use crate::kafka::{Fact, KafkaSettings, Observer, Scoring, Service, wall_ms};
 use crate::live::Live;
 use crate::telemetry::{Metrics, ServiceFact, Telemetry};
 
@@ -24,7 +25,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// What to run.
-#[derive(Debug)]
 pub struct App {
     /// The brokers, the topics, and how to work on them.
     pub kafka: KafkaSettings,
@@ -32,6 +32,28 @@ pub struct App {
     pub scoring: Scoring,
     /// Where HTTP answers, bound already.
     pub listener: TcpListener,
+    /// Who else takes notice of what the workers tell, besides telemetry.
+    pub observers: Vec<Arc<dyn Observer>>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("kafka", &self.kafka)
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Several observers as one.
+struct All(Vec<Arc<dyn Observer>>);
+
+impl Observer for All {
+    fn observe(&self, fact: Fact<'_>) {
+        for observer in &self.0 {
+            observer.observe(fact.clone());
+        }
+    }
 }
 
 /// Binds the address HTTP will answer at.
@@ -71,9 +93,11 @@ impl App {
         let (kafka, scoring) = (self.kafka, self.scoring);
         ServiceFact::Starting { address: server.address, kafka: &kafka, policy: &scoring.policy }
             .emit();
-        let telemetry = Arc::new(Telemetry::new(&kafka.prefix, wall_ms));
-        let starting =
-            task::spawn_blocking(move || Service::start(kafka, scoring, live, telemetry));
+        let mut observers = self.observers;
+        observers.push(Arc::new(Telemetry::new(&kafka.prefix, wall_ms)));
+        let starting = task::spawn_blocking(move || {
+            Service::start(kafka, scoring, live, Arc::new(All(observers)))
+        });
         let service = tokio::select! {
             started = starting => started??,
             name = signals.next() => {

@@ -14,6 +14,8 @@ pub mod cli;
 #[cfg(feature = "service")]
 pub mod config;
 #[cfg(feature = "service")]
+pub mod demo;
+#[cfg(feature = "service")]
 pub mod files;
 #[cfg(feature = "service")]
 pub mod generate;

@@ -2,6 +2,7 @@
 //! went wrong becomes an exit code here and nowhere else. Nothing here knows about trust.
 
 mod about;
+mod demo;
 mod generate;
 mod ingest;
 mod replay;
@@ -33,6 +34,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Show the whole system at work: no broker, no configuration
+    Demo(demo::DemoArgs),
     /// Score events from Kafka as they come: the service
     Run(run::RunArgs),
     /// Run the engine over history in files
@@ -50,6 +53,7 @@ enum Verb {
 impl Verb {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Demo(args) => demo::demo(&args),
             Self::Run(args) => run::run(&args),
             Self::Replay(args) => replay::replay(&args),
             Self::Ingest(args) => ingest::run(&args),

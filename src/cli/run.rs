@@ -53,7 +53,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logging(&config.log)?;
     let listener = app::listen(config.listen)?;
     let scoring = Scoring { policy: config.policy, audit: config.audit };
-    App { kafka: config.kafka, scoring, listener }.run(future::pending())?;
+    App { kafka: config.kafka, scoring, listener, observers: vec![] }.run(future::pending())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -87,7 +87,7 @@ impl Sink {
                 file.write_all(&event.value)?;
                 Ok(file.write_all(b"\n")?)
             }
-            Self::Topic(topic) => Ok(topic.send(&event.key, &event.value)?),
+            Self::Topic(topic) => Ok(topic.send(&event.key, &event.value, None)?),
         }
     }
 

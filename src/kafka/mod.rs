@@ -21,6 +21,7 @@ mod reference;
 mod restore;
 mod service;
 mod settings;
+mod tail;
 mod topics;
 mod worker;
 
@@ -31,3 +32,4 @@ pub use fact::{Fact, Observer, Settlement, Tally};
 pub use produce::{ProduceError, TopicWriter};
 pub use service::Service;
 pub use settings::{Delivery, KafkaSettings, Scoring};
+pub use tail::{TailRecord, TopicTail};

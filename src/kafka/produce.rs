@@ -86,17 +86,26 @@ impl TopicWriter {
         Ok(Self { topic: topic.to_owned(), producer })
     }
 
-    /// Hands a record over; an empty key is none. Waits while the client's queue is full.
+    /// Hands a record over; an empty key is none. It is stored under `timestamp_ms`, milliseconds since the epoch, or else under the
+    /// time of sending, unless the topic has the time of arrival. Waits while the client's queue is full.
     ///
     /// # Errors
     ///
     /// When this record cannot be queued within a minute, or one before it was not delivered.
-    pub fn send(&self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+    pub fn send(
+        &self,
+        key: &str,
+        value: &[u8],
+        timestamp_ms: Option<i64>,
+    ) -> Result<(), ProduceError> {
         self.producer.poll(Duration::ZERO);
         self.check()?;
         let mut record = BaseRecord::<str, [u8]>::to(&self.topic).payload(value);
         if !key.is_empty() {
             record = record.key(key);
+        }
+        if let Some(timestamp_ms) = timestamp_ms {
+            record = record.timestamp(timestamp_ms);
         }
         let pause = Duration::from_millis(100);
         for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
@@ -143,7 +152,7 @@ impl fmt::Debug for TopicWriter {
 #[cfg(test)]
 mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
-    use rdkafka::message::Message;
+    use rdkafka::message::{Message, Timestamp};
     use rdkafka::mocking::MockCluster;
 
     use super::*;
@@ -155,7 +164,9 @@ mod tests {
         let servers = cluster.bootstrap_servers();
         let writer = TopicWriter::create(&servers, "events", &[]).unwrap();
         for n in 0..300 {
-            writer.send(&format!("key {}", n % 7), n.to_string().as_bytes()).unwrap();
+            writer
+                .send(&format!("key {}", n % 7), n.to_string().as_bytes(), Some(1000 + n))
+                .unwrap();
         }
         writer.finish().unwrap();
 
@@ -178,6 +189,7 @@ mod tests {
             let record = consumer.poll(Duration::from_secs(30)).unwrap().unwrap();
             let n: i32 = std::str::from_utf8(record.payload().unwrap()).unwrap().parse().unwrap();
             let key = usize::try_from(n % 7).unwrap();
+            assert_eq!(record.timestamp(), Timestamp::CreateTime(1000 + i64::from(n)));
             assert_eq!(record.key(), Some(format!("key {key}").as_bytes()));
             assert!(last[key] < n, "{n} after {}", last[key]);
             let partition = record.partition();

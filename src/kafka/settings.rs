@@ -232,10 +232,10 @@ impl fmt::Debug for KafkaSettings {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn settings() -> KafkaSettings {
+    pub(in super::super) fn settings() -> KafkaSettings {
         KafkaSettings {
             bootstrap_servers: "localhost:9092".to_owned(),
             group_id: "goodfaith".to_owned(),

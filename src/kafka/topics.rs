@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::{Error, Result};
@@ -185,7 +185,11 @@ fn wait_for_topic(client: &Client<DefaultClientContext>, topic: &str) -> Result<
     }
 }
 
-fn partition_count(client: &Client<DefaultClientContext>, topic: &str) -> Result<i32> {
+/// Partitions of `topic`, at least 1.
+///
+/// # Errors
+/// If it does not exist, or the broker does not answer.
+pub(super) fn partition_count<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<i32> {
     let metadata = client
         .fetch_metadata(Some(topic), TIMEOUT)
         .map_err(Error::while_doing("asking for topics"))?;
