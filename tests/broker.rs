@@ -21,7 +21,7 @@ use support::{
     wait_until,
 };
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs the service until all is handled; what it told.
 fn run(deployment: &Deployment) -> Arc<Facts> {

@@ -44,7 +44,7 @@ pub enum LogError {
 pub fn start_logging(settings: &LogSettings) -> Result<(), LogError> {
     let is_plain = AutoStream::choice(&io::stderr()) == ColorChoice::Never;
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&settings.filter)?)
+        .with_env_filter(filter(&settings.filter)?)
         .with_ansi(!is_plain)
         .with_writer(io::stderr);
     match settings.format {
@@ -52,6 +52,16 @@ pub fn start_logging(settings: &LogSettings) -> Result<(), LogError> {
         LogFormat::Json => subscriber.json().flatten_event(true).finish().try_init()?,
     }
     Ok(())
+}
+
+/// What is logged. rdkafka calls every end of a partition an error; what is one, librdkafka says itself, under its own name. Whoever
+/// wants both names `rdkafka::client` in the filter.
+fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    let filter = EnvFilter::try_new(directives)?;
+    if directives.contains("rdkafka::client") {
+        return Ok(filter);
+    }
+    Ok(filter.add_directive("rdkafka::client=off".parse()?))
 }
 
 /// Logs and counts what the workers tell.
