@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
+use backon::{BlockingRetryable as _, ConstantBuilder};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::clock;
 use super::error::{Error, Result};
@@ -18,8 +19,10 @@ use super::settings::Delivery;
 use super::worker::{Owned, Worker};
 use crate::live::{PartitionState, PartitionStatus};
 
-/// One question for committed offsets.
+/// One question to the broker, the pause before it is asked again, and how often: a broker may be away for a while.
 const QUESTION: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
+const ATTEMPTS: usize = 100;
 /// How long the broker may take to settle a transaction: it ends one by itself after 10 s.
 const SETTLE: Duration = Duration::from_secs(60);
 
@@ -36,7 +39,9 @@ impl Worker {
                 // Before records flow: what comes by the consumer's own queue is passed over.
                 let topic = self.shared.topics.events();
                 partitions.iter().for_each(|partition| self.queue.forward(topic, *partition));
-                member::answer(&self.member, rebalance)
+                let starts = self.starts(&partitions)?;
+                self.member
+                    .incremental_assign(&starts)
                     .map_err(Error::while_doing("taking partitions"))?;
                 let assigned = partitions.len();
                 partitions.into_iter().for_each(|partition| self.take_over(partition));
@@ -56,6 +61,23 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// The partitions at the beginning of their logs, as numbers. Where to read from is known only later, but a logical position is
+    /// not an option: librdkafka repeats its look-up after an answer that came too late, and would then move the partition away
+    /// from wherever it has been put meanwhile.
+    fn starts(&self, partitions: &[i32]) -> Result<TopicPartitionList> {
+        let topic = self.shared.topics.events();
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            let (start, _) = (|| self.member.fetch_watermarks(topic, *partition, QUESTION))
+                .retry(ConstantBuilder::default().with_delay(PAUSE).with_max_times(ATTEMPTS))
+                .call()
+                .map_err(Error::while_doing("asking for the beginning of a log"))?;
+            list.add_partition_offset(topic, *partition, Offset::Offset(start))
+                .map_err(Error::while_doing("taking partitions"))?;
+        }
+        Ok(list)
     }
 
     /// Ends the open transaction before partitions go: committed, or, if another member may own them already, discarded.
