@@ -19,7 +19,7 @@ fn a_demo_of_some_events_tells_what_happens_and_sums_up() {
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
     assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""), "{told}");
     assert!(told.contains("at-least-once"), "the demo says what it is not: {told}");
-    for label in ["SQUEEZE", "PROMISE", "score", "refused", "/v1/customers/c"] {
+    for label in ["SQUEEZE", "PROMISE", "score", "refused", "/metrics", "goodfaith replay"] {
         assert!(told.contains(label), "nothing of {label} in {told}");
     }
     assert!(told.contains("\n6000 events up to 2025-01-"), "{told}");

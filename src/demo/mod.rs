@@ -42,6 +42,12 @@ const TOTALS_EVERY_MS: i64 = 10_000;
 /// How long to wait for an output.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Where to look once it is over.
+const NEXT: &str = "\
+Look next: the same telecom as a file, and all that is said of it, customer by customer:
+  goodfaith gen --events 20000 --out events.ndjson && goodfaith replay --events events.ndjson --out results
+Against a Kafka of your own, exactly-once: goodfaith run --set kafka.bootstrap_servers=HOST:PORT --set kafka.create_topics=true";
+
 /// What to show.
 #[derive(Debug)]
 pub struct Demo {
@@ -209,6 +215,7 @@ impl<W: Write> Teller<'_, W> {
         for line in self.account.summary(progress.handled()) {
             writeln!(self.out, "{line}")?;
         }
+        writeln!(self.out, "\n{NEXT}")?;
         self.out.flush()
     }
 }
