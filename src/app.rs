@@ -95,11 +95,12 @@ impl App {
             .emit();
         let mut observers = self.observers;
         observers.push(Arc::new(Telemetry::new(&kafka.prefix, wall_ms)));
+        let brokers = kafka.bootstrap_servers.clone();
         let starting = task::spawn_blocking(move || {
             Service::start(kafka, scoring, live, Arc::new(All(observers)))
         });
         let service = tokio::select! {
-            started = starting => started??,
+            started = starting => started?.with_context(|| format!("cannot start with the brokers {brokers} (kafka.bootstrap_servers)"))?,
             name = signals.next() => {
                 // Nothing has been read yet, so there is nothing to commit.
                 ServiceFact::Stopping { because: name }.emit();
