@@ -150,6 +150,27 @@ pub struct Question<'a> {
     pub slots: &'a [SqueezeSlot],
 }
 
+impl Question<'_> {
+    /// The answer of a rule that goes on from an earlier finding: it takes what the bill is above the baseline of an open slot of
+    /// `kind` on the subscription that it still `holds` for; of several, of the one of least baseline.
+    pub fn going_on(self, kind: SqueezeType, holds: fn(&SqueezeSlot, Self) -> bool) -> Answer {
+        let Self { subscription, bill, slots, .. } = self;
+        let is_going_on = |slot: &&SqueezeSlot| {
+            slot.kind == kind
+                && slot.is_open()
+                && slot.subscription.as_deref() == Some(&*subscription.id)
+                && holds(slot, self)
+        };
+        let found =
+            slots.iter().filter(is_going_on).min_by_key(|slot| (slot.baseline, slot.key.clone()));
+        Answer::from_finding(found.and_then(|slot| {
+            let excess = Excess { monthly: 0, added: bill.recurring - bill.at(slot.baseline?) };
+            let finding = bill.finding(kind, subscription, &slot.subject, excess);
+            Some(Finding { excess_monthly: slot.excess_monthly, ..finding })
+        }))
+    }
+}
+
 /// What a rule for the recurring amount answers.
 #[derive(Debug)]
 pub enum Answer {

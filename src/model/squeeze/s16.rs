@@ -2,7 +2,7 @@
 //!
 //! Rests on: Ofcom's rules from 17 January 2025; EECC art. 105(4), unchecked.
 
-use super::bill::{Answer, Excess, Question};
+use super::bill::{Answer, Question};
 use super::{Finding, SqueezeSlot, SqueezeType};
 use crate::model::Money;
 use crate::model::event::PriceReason;
@@ -47,21 +47,7 @@ pub fn holds_for(slot: &SqueezeSlot, question: Question<'_>) -> bool {
 
 /// Holds while a rise found before is still billed: of several, the one from the least old price.
 pub fn judge(question: Question<'_>) -> Answer {
-    let Question { subscription, bill, slots, .. } = question;
-    let is_going_on = |slot: &&SqueezeSlot| {
-        slot.kind == SqueezeType::S16
-            && slot.is_open()
-            && slot.subscription.as_deref() == Some(&*subscription.id)
-            && holds_for(slot, question)
-    };
-    let found =
-        slots.iter().filter(is_going_on).min_by_key(|slot| (slot.baseline, slot.key.clone()));
-    Answer::from_finding(found.and_then(|slot| {
-        let old = slot.baseline?;
-        let excess = Excess { monthly: 0, added: bill.recurring - bill.at(old) };
-        let finding = bill.finding(SqueezeType::S16, subscription, &slot.subject, excess);
-        Some(Finding { excess_monthly: slot.excess_monthly, ..finding })
-    }))
+    question.going_on(SqueezeType::S16, holds_for)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Rests on: DMCCA, UCPD, unchecked.
 
-use super::bill::{Answer, Excess, Question};
+use super::bill::{Answer, Question};
 use super::{Finding, SqueezeSlot, SqueezeType};
 use crate::model::Money;
 use crate::model::step::Step;
@@ -52,21 +52,7 @@ pub fn holds_for(slot: &SqueezeSlot, question: Question<'_>) -> bool {
 
 /// Holds while an erosion found before is still billed.
 pub fn judge(question: Question<'_>) -> Answer {
-    let Question { subscription, bill, slots, .. } = question;
-    let is_going_on = |slot: &&SqueezeSlot| {
-        slot.kind == SqueezeType::S20
-            && slot.is_open()
-            && slot.subscription.as_deref() == Some(&*subscription.id)
-            && holds_for(slot, question)
-    };
-    let found =
-        slots.iter().filter(is_going_on).min_by_key(|slot| (slot.baseline, slot.key.clone()));
-    Answer::from_finding(found.and_then(|slot| {
-        let worth = slot.baseline?;
-        let excess = Excess { monthly: 0, added: bill.recurring - bill.at(worth) };
-        let finding = bill.finding(SqueezeType::S20, subscription, &slot.subject, excess);
-        Some(Finding { excess_monthly: slot.excess_monthly, ..finding })
-    }))
+    question.going_on(SqueezeType::S20, holds_for)
 }
 
 #[cfg(test)]
