@@ -366,6 +366,7 @@ impl Worker {
             code,
             RDKafkaErrorCode::OffsetOutOfRange
                 | RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::LogTruncation
                 | RDKafkaErrorCode::NoOffset
                 | RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::UnknownPartition
