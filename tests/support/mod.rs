@@ -136,17 +136,6 @@ impl Deployment {
         Process(command.spawn().unwrap())
     }
 
-    /// Offsets committed by the group, added up.
-    pub(crate) fn committed(&self) -> i64 {
-        let reader: BaseConsumer =
-            self.client().set("group.id", &self.settings.group_id).create().unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.topic("events"), 0, PARTITIONS - 1);
-        let committed = reader.committed_offsets(list, Duration::from_secs(5)).unwrap();
-        let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
-        committed.elements().iter().map(|element| offset(element.offset())).sum()
-    }
-
     /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
     pub(crate) fn produce(&self, input: &[Line]) {
         let producer: BaseProducer = self
@@ -176,27 +165,40 @@ impl Deployment {
 
     /// Waits until the group has committed every record of the events topic.
     pub(crate) fn wait_handled(&self, patience: Duration) {
+        let reader: BaseConsumer = self.client().create().unwrap();
+        let end = |p| reader.fetch_watermarks(&self.topic("events"), p, patience).unwrap().1;
+        let ends: Vec<i64> = (0..PARTITIONS).map(end).collect();
+        self.wait_committed("every record is handled", patience, |offsets| offsets == ends);
+    }
+
+    /// Waits until the group's committed offsets, a partition each, are such that `holds`; gives them back.
+    pub(crate) fn wait_committed(
+        &self,
+        what: &str,
+        patience: Duration,
+        holds: impl Fn(&[i64]) -> bool,
+    ) -> Vec<i64> {
+        // Otherwise a transaction that a killed member left open would be waited for.
         let reader: BaseConsumer = self
             .client()
             .set("group.id", &self.settings.group_id)
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", "read_uncommitted")
             .create()
             .unwrap();
-        let topic = self.topic("events");
-        let second = Duration::from_secs(5);
-        let end = |p| reader.fetch_watermarks(&topic, p, second).unwrap().1;
-        let ends: Vec<i64> = (0..PARTITIONS).map(end).collect();
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(&topic, 0, PARTITIONS - 1);
-        wait_until("every record is handled", patience, || {
-            let Ok(committed) = reader.committed_offsets(list.clone(), second) else {
+        list.add_partition_range(&self.topic("events"), 0, PARTITIONS - 1);
+        let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
+        let mut offsets = Vec::new();
+        wait_until(what, patience, || {
+            // A busy coordinator may not answer at once.
+            let Ok(committed) = reader.committed_offsets(list.clone(), Duration::from_secs(5))
+            else {
                 return false;
             };
-            committed.elements().iter().all(|element| {
-                let partition = usize::try_from(element.partition()).unwrap();
-                element.offset() == Offset::Offset(ends[partition])
-            })
+            offsets = committed.elements().iter().map(|at| offset(at.offset())).collect();
+            holds(&offsets)
         });
+        offsets
     }
 
     /// Everything a reader sees of `what`, partition by partition.
