@@ -17,8 +17,8 @@ use goodfaith::replay;
 use goodfaith::wire::{self, Decision, Encoding};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use support::{
-    Deployment, Facts, Line, Published, assert_same, generated, reference_change, scenarios, tick,
-    wait_until,
+    Deployment, Facts, Line, Published, assert_same, generated, recorded, reference_change,
+    scenarios, tick, wait_until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -63,7 +63,7 @@ fn a_run_publishes_what_a_replay_of_the_same_events_writes() {
     let mut deployment = Deployment::new("replay");
     deployment.settings.encoding = Encoding::StructuredJson;
     deployment.settings.workers = 2;
-    let input = generated(4, 20_000);
+    let input = history();
     deployment.produce(&input);
     run(&deployment);
     let replayed = replayed(&input);
@@ -81,6 +81,14 @@ fn a_run_publishes_what_a_replay_of_the_same_events_writes() {
         assert_eq!(stored.get(place), Some(lines), "{place:?}");
     }
     assert_eq!(stored.len(), replayed.len());
+    assert_eq!(deployment.read("dead-letters").len(), 0);
+}
+
+/// The events of the file that `GOODFAITH_EVENTS` names (`examples/real-data.sh` does), or else generated ones.
+fn history() -> Vec<Line> {
+    #[expect(clippy::disallowed_methods, reason = "how a test is told of its input")]
+    let file = std::env::var_os("GOODFAITH_EVENTS");
+    file.map_or_else(|| generated(4, 20_000), |file| recorded(file.as_ref()))
 }
 
 /// What `replay --partitions 8` writes for `input`, line by line, by topic and customer.

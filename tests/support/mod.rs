@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -492,8 +492,24 @@ pub(crate) fn reference_change(value: &[u8]) -> ReferenceChange {
 pub(crate) fn generated(seed: u64, count: usize) -> Vec<Line> {
     let customers = NonZeroU32::new(2_000).unwrap();
     let events = Generator::new(generate::Settings { seed, customers, ..Default::default() });
+    whole(events.take(count))
+}
+
+/// The events of a file of NDJSON, as [`generated`] ones.
+pub(crate) fn recorded(path: &Path) -> Vec<Line> {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let event = |(index, line): (usize, &str)| {
+        let value = Some(line.as_bytes());
+        let record = RecordRef { key: None, value, headers: &[], timestamp_ms: None };
+        wire::decode(record, Expect::File)
+            .unwrap_or_else(|error| panic!("{path:?}:{}: {error:?}", index + 1))
+    };
+    whole(text.lines().enumerate().map(event))
+}
+
+fn whole(events: impl Iterator<Item = Event>) -> Vec<Line> {
     let (mut reference, mut lines, mut latest) = (Vec::new(), Vec::new(), EventTime::default());
-    for event in events.take(count) {
+    for event in events {
         let value = wire::encode_event_json(&event).into_bytes();
         match event {
             Event::Reference(_) => reference.push(Line::Reference(value)),
