@@ -3,7 +3,7 @@
 CARGO ?= cargo
 KAFKA := deploy/kafka/kafka.sh
 
-.PHONY: help demo test test-core test-all test-broker lint docs
+.PHONY: help demo test test-core test-all test-broker bench lint docs
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,6 +33,9 @@ test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one
 	  echo "*** What was tested says nothing about exactly-once. Install a JDK (17 or later) and Maven.   ***"; \
 	  [ -z "$$GOODFAITH_REQUIRE_BROKER" ]; \
 	fi
+
+bench: ## How fast the service is, on a real Apache Kafka: about ten minutes
+	$(CARGO) bench --bench service --no-run && $(KAFKA) with $(CARGO) bench --bench service -- $(BENCH)
 
 lint: ## Formatting and lints, warnings denied
 	$(CARGO) fmt --check

@@ -86,7 +86,6 @@ fn a_run_publishes_what_a_replay_of_the_same_events_writes() {
 
 /// The events of the file that `GOODFAITH_EVENTS` names (`examples/real-data.sh` does), or else generated ones.
 fn history() -> Vec<Line> {
-    #[expect(clippy::disallowed_methods, reason = "how a test is told of its input")]
     let file = std::env::var_os("GOODFAITH_EVENTS");
     file.map_or_else(|| generated(4, 20_000), |file| recorded(file.as_ref()))
 }
@@ -178,7 +177,7 @@ fn kills_in_the_middle_leave_no_trace() {
     let all = input.iter().filter(|line| matches!(line, Line::Customer { .. })).count();
     let mut reached = 0;
     for _ in 0..3 {
-        let mut process = deployment.spawn();
+        let mut process = deployment.spawn(&[]);
         // Any progress will do: a fixed step could lie behind the end of what there is.
         deployment.wait_committed("it has gone on", PATIENCE, |offsets| reached < total(offsets));
         let status = process.end("KILL");
@@ -186,7 +185,7 @@ fn kills_in_the_middle_leave_no_trace() {
         reached = total(&deployment.wait_committed("the offsets are known", PATIENCE, |_| true));
         assert!(reached < i64::try_from(all).unwrap(), "it was killed only when all was done");
     }
-    let mut process = deployment.spawn();
+    let mut process = deployment.spawn(&[]);
     deployment.wait_handled(PATIENCE);
     assert_eq!(process.end("TERM").code(), Some(0));
     assert_is_oracle(&deployment);
@@ -197,12 +196,12 @@ fn kills_in_the_middle_leave_no_trace() {
 fn a_stop_by_signal_commits_what_is_under_way() {
     let deployment = Deployment::new("term");
     deployment.produce(&generated(3, 20_000));
-    let mut process = deployment.spawn();
+    let mut process = deployment.spawn(&[]);
     deployment.wait_committed("it is under way", PATIENCE, |offsets| 1_000 <= total(offsets));
     assert_eq!(process.end("TERM").code(), Some(0));
     // What is published is what is committed: read at once, with no transaction left open to wait for.
     let published = deployment.published();
-    let mut again = deployment.spawn();
+    let mut again = deployment.spawn(&[]);
     deployment.wait_handled(PATIENCE);
     assert_eq!(again.end("TERM").code(), Some(0));
     let whole = assert_is_oracle(&deployment);

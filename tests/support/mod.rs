@@ -44,7 +44,7 @@ pub(crate) fn bootstrap() -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one wait of the tests")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -115,8 +115,8 @@ impl Deployment {
             .unwrap()
     }
 
-    /// The service as a process of its own.
-    pub(crate) fn spawn(&self) -> Process {
+    /// The service as a process of its own, `settings` over what the tests set.
+    pub(crate) fn spawn(&self, settings: &[&str]) -> Process {
         let KafkaSettings { bootstrap_servers, group_id, prefix, workers, .. } = &self.settings;
         let mut command = Command::new(env!("CARGO_BIN_EXE_goodfaith"));
         command.arg("run").stdout(Stdio::null()).stderr(Stdio::null());
@@ -132,6 +132,9 @@ impl Deployment {
             "http.listen=127.0.0.1:0".to_owned(),
         ] {
             command.args(["--set", &setting]);
+        }
+        for setting in settings {
+            command.args(["--set", setting]);
         }
         Process(command.spawn().unwrap())
     }
@@ -490,7 +493,11 @@ pub(crate) fn reference_change(value: &[u8]) -> ReferenceChange {
 
 /// `count` events of the simulated telecom, in their order; its catalogue goes first, and a tick ends every partition.
 pub(crate) fn generated(seed: u64, count: usize) -> Vec<Line> {
-    let customers = NonZeroU32::new(2_000).unwrap();
+    simulated(seed, NonZeroU32::new(2_000).unwrap(), count)
+}
+
+/// The same, of as many `customers`.
+pub(crate) fn simulated(seed: u64, customers: NonZeroU32, count: usize) -> Vec<Line> {
     let events = Generator::new(generate::Settings { seed, customers, ..Default::default() });
     whole(events.take(count))
 }
@@ -547,9 +554,13 @@ fn scenario_texts() -> Vec<String> {
 pub(crate) struct Process(Child);
 
 impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Sends a signal by its name, and waits for the end.
     pub(crate) fn end(&mut self, signal: &str) -> ExitStatus {
-        let id = self.0.id().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &id]).status().unwrap();
         assert!(sent.success());
         self.0.wait().unwrap()
