@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
@@ -29,10 +30,35 @@ pub struct PartitionStatus {
     pub state: PartitionState,
     /// Records from the committed offset to the end of the log.
     pub lag_records: i64,
+    /// Age of the last record handled when it was handled, while there are more; zero when there are none.
+    pub event_lag: Duration,
     /// Share of the log read back so far, 0 to 1; 1 when running.
     pub restored_ratio: f64,
+    /// How long the rest will take at the pace so far; `None` while there is no telling.
+    pub restore_remaining: Option<Duration>,
     /// Where questions about its customers go.
     pub inbox: std::sync::mpsc::SyncSender<Query>,
+}
+
+impl PartitionStatus {
+    /// A partition that has just come, with questions about it going to `inbox`.
+    pub const fn restoring(inbox: std::sync::mpsc::SyncSender<Query>) -> Self {
+        Self {
+            state: PartitionState::Restoring,
+            lag_records: 0,
+            event_lag: Duration::ZERO,
+            restored_ratio: 0.0,
+            restore_remaining: None,
+            inbox,
+        }
+    }
+
+    /// As much of the log is read back as `ratio` says, in `elapsed`.
+    pub fn advance(&mut self, ratio: f64, elapsed: Duration) {
+        self.restored_ratio = ratio;
+        let rest = elapsed.as_secs_f64() * (1.0 - ratio) / ratio;
+        self.restore_remaining = Duration::try_from_secs_f64(rest).ok();
+    }
 }
 
 /// Where a partition stands.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -47,10 +48,11 @@ impl Service {
     }
 
     fn put(&self, partition: i32, state: PartitionState, inbox: SyncSender<Query>) {
-        let restored_ratio = if state == PartitionState::Running { 1.0 } else { 0.425 };
-        self.live
-            .partitions
-            .insert(partition, PartitionStatus { state, lag_records: 7, restored_ratio, inbox });
+        let mut status = PartitionStatus::restoring(inbox);
+        let ratio = if state == PartitionState::Running { 1.0 } else { 0.425 };
+        status.advance(ratio, Duration::from_secs(10));
+        (status.state, status.lag_records) = (state, 7);
+        self.live.partitions.insert(partition, status);
     }
 
     /// The partition with a worker that knows Ada.
@@ -337,7 +339,7 @@ fn a_service_is_ready_when_every_partition_runs() {
     [+]started: yes
     [+]staying: yes
     [+]partition 0: running, 7 records behind
-    [-]partition 1: restoring, 42 % done
+    [-]partition 1: restoring, 42 % done, 13 s to go
     [-]partition 2: refused: raise retention.ms
     readyz check failed
     ");

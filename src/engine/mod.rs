@@ -60,6 +60,8 @@ pub struct Counters {
     pub dead_letters: u64,
     /// Timers fired.
     pub timers_fired: u64,
+    /// Of the accepted, those of a customer of whom something later was known.
+    pub late: u64,
 }
 
 /// The state machine of one partition.
@@ -183,6 +185,8 @@ impl PartitionEngine {
             return self.reject(rejection(reason, &event), effects);
         }
         self.header.counters.accepted += 1;
+        let is_late = held.is_some_and(|customer| event.time < customer.clock);
+        self.header.counters.late += u64::from(is_late);
         self.advance_watermark(event.time.plus(-self.settings.policy.grace_ms), effects);
         if event.body == Body::ErasureRequested {
             self.erase(&event, effects);

@@ -90,7 +90,11 @@ fn partition_checks(api: &Api) -> Vec<Check> {
                 Ok(format!("running, {} records behind", status.lag_records))
             }
             PartitionState::Restoring => {
-                Err(format!("restoring, {} % done", percent(status.restored_ratio)))
+                let done = percent(status.restored_ratio);
+                let remaining = status.restore_remaining.map_or_else(String::new, |remaining| {
+                    format!(", {} s to go", remaining.as_secs())
+                });
+                Err(format!("restoring, {done} % done{remaining}"))
             }
             PartitionState::Refused(reason) => Err(format!("refused: {reason}")),
         };

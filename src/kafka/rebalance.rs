@@ -17,7 +17,7 @@ use super::offsets::{self, Committed};
 use super::restore::Phase;
 use super::settings::Delivery;
 use super::worker::{Owned, Worker};
-use crate::live::{PartitionState, PartitionStatus};
+use crate::live::PartitionStatus;
 
 /// One question to the broker, the pause before it is asked again, and how often: a broker may be away for a while.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -94,9 +94,7 @@ impl Worker {
         self.pause(partition);
         self.partitions.insert(partition, Owned::new());
         let inbox = self.inbox_sender.clone();
-        let state = PartitionState::Restoring;
-        let status = PartitionStatus { state, lag_records: 0, restored_ratio: 0.0, inbox };
-        self.shared.live.partitions.insert(partition, status);
+        self.shared.live.partitions.insert(partition, PartitionStatus::restoring(inbox));
         self.shared.observer.observe(Fact::PartitionAssigned { partition });
     }
 

@@ -95,6 +95,8 @@ pub(super) struct Owned {
     pub(super) phase: Phase,
     pub(super) assigned_at: Instant,
     record_at: Instant,
+    /// When the last record handled was stored, milliseconds since the epoch.
+    stored_ms: Option<i64>,
     tick_at: Option<Instant>,
     measured_at: Option<Instant>,
 }
@@ -106,6 +108,7 @@ impl Owned {
             phase: Phase::Locating,
             assigned_at: now,
             record_at: now,
+            stored_ms: None,
             tick_at: None,
             measured_at: None,
         }
@@ -317,7 +320,8 @@ impl Worker {
     fn tell_progress(&self) {
         for (partition, owned) in &self.partitions {
             if let Phase::Replaying(replay) = &owned.phase {
-                self.set_live(*partition, |status| status.restored_ratio = replay.ratio());
+                let elapsed = self.waited(*partition, clock::now());
+                self.set_live(*partition, |status| status.advance(replay.ratio(), elapsed));
             }
         }
     }
@@ -326,6 +330,7 @@ impl Worker {
         let (partition, offset) = (record.partition(), record.offset());
         let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
         owned.record_at = now;
+        owned.stored_ms = record.timestamp_ms();
         if let Phase::Replaying(replay) = &mut owned.phase {
             match replay.take(record, &self.restorer.reference) {
                 Ok(()) if replay.is_whole() => self.finish_replay(partition),
@@ -507,7 +512,7 @@ impl Worker {
         let elapsed = self.waited(partition, clock::now());
         self.set_live(partition, |status| {
             status.state = PartitionState::Running;
-            status.restored_ratio = 1.0;
+            status.advance(1.0, elapsed);
         });
         let fact = Fact::PartitionRestored { partition, records, elapsed, is_new };
         self.shared.observer.observe(fact);
@@ -660,10 +665,8 @@ impl Worker {
         if let Some(owned) = self.partitions.get_mut(&partition) {
             *owned = Owned::new();
         }
-        self.set_live(partition, |status| {
-            status.state = PartitionState::Restoring;
-            status.restored_ratio = 0.0;
-        });
+        let inbox = self.inbox_sender.clone();
+        self.set_live(partition, |status| *status = PartitionStatus::restoring(inbox));
     }
 
     /// A transaction came to nothing: pause a little longer each time.
@@ -707,6 +710,12 @@ impl Worker {
 }
 
 impl Owned {
+    /// How long ago the last record handled was stored.
+    fn age(&self) -> Duration {
+        let age_ms = self.stored_ms.map_or(0, |stored_ms| clock::wall_ms() - stored_ms);
+        Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))
+    }
+
     /// Silence for `idle_after`, and no tick of late.
     fn is_silent(&self, now: Instant, idle_after: Duration) -> bool {
         let interval = TICK_INTERVAL.min(idle_after);
@@ -746,6 +755,7 @@ fn measure(shared: &Shared, member: &Member, partition: i32, owned: &Owned) {
     let lag_records = high.map_or(0, |high| (high - passed).max(0));
     if let Some(mut status) = shared.live.partitions.get_mut(&partition) {
         status.lag_records = lag_records;
+        status.event_lag = if lag_records > 0 { owned.age() } else { Duration::ZERO };
     }
     let engine = scored.engine();
     shared.observer.observe(Fact::PartitionMeasured {

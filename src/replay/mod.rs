@@ -130,6 +130,7 @@ impl Replay {
             counters.duplicates += counted.duplicates;
             counters.dead_letters += counted.dead_letters;
             counters.timers_fired += counted.timers_fired;
+            counters.late += counted.late;
         }
         let counted_again = self.shared_records * (self.engines.len() as u64 - 1);
         counters.records -= counted_again;

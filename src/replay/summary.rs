@@ -21,7 +21,8 @@ pub struct Summary {
 impl Summary {
     /// One line of JSON, in the form of the contract.
     pub fn to_json(&self) -> String {
-        let Counters { records, accepted, duplicates, dead_letters, timers_fired } = self.counters;
+        let Counters { records, accepted, duplicates, dead_letters, timers_fired, late: _ } =
+            self.counters;
         let json = SummaryJson {
             watermark: self.watermark.map(|time| time.to_string()),
             counters: CountersJson { records, accepted, duplicates, dead_letters, timers_fired },
@@ -53,8 +54,14 @@ mod tests {
 
     #[test]
     fn a_summary_is_written_in_the_order_of_the_contract() {
-        let counters =
-            Counters { records: 5, accepted: 3, duplicates: 1, dead_letters: 1, timers_fired: 2 };
+        let counters = Counters {
+            records: 5,
+            accepted: 3,
+            duplicates: 1,
+            dead_letters: 1,
+            timers_fired: 2,
+            late: 1,
+        };
         let watermark = EventTime::parse("2025-01-31T23:55:00Z");
         let summary = Summary { watermark, counters, erased: vec!["ezra".into()] };
         assert_eq!(

@@ -19,6 +19,7 @@ pub(super) mod name {
     pub(in super::super) const EVENTS: &str = "goodfaith_events_total";
     pub(in super::super) const DEAD_LETTERS: &str = "goodfaith_dead_letters_total";
     pub(in super::super) const DUPLICATES: &str = "goodfaith_duplicates_total";
+    pub(in super::super) const LATE_RECORDS: &str = "goodfaith_late_records_total";
     pub(in super::super) const HANDLE_DURATION: &str = "goodfaith_handle_duration_seconds";
     pub(in super::super) const PUBLISH_DURATION: &str = "goodfaith_publish_duration_seconds";
     pub(in super::super) const END_TO_END: &str = "goodfaith_end_to_end_seconds";
@@ -32,7 +33,9 @@ pub(super) mod name {
     pub(super) const POLICY_INFO: &str = "goodfaith_policy_info";
     pub(super) const BUILD_INFO: &str = "goodfaith_build_info";
     pub(super) const LAG_RECORDS: &str = "goodfaith_lag_records";
+    pub(super) const EVENT_LAG: &str = "goodfaith_event_lag_seconds";
     pub(super) const RESTORE_RATIO: &str = "goodfaith_restore_ratio";
+    pub(super) const RESTORE_REMAINING: &str = "goodfaith_restore_remaining_seconds";
     pub(super) const PARTITION_STATE: &str = "goodfaith_partition_state";
 }
 
@@ -40,10 +43,11 @@ pub(super) mod name {
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     (name::EVENTS, "Records of the events topic handled and committed."),
     (name::DEAD_LETTERS, "Records set aside, by reason."),
     (name::DUPLICATES, "Events seen before."),
+    (name::LATE_RECORDS, "Events accepted of a customer of whom something later was known."),
     (name::SCORE_CHANGES, "Score changes published."),
     (
         name::ALERTS,
@@ -70,9 +74,14 @@ const GAUGES: [(&str, &str); 4] = [
     (name::BUILD_INFO, "1 for this program."),
 ];
 
-const PARTITION_GAUGES: [(&str, &str); 3] = [
+const PARTITION_GAUGES: [(&str, &str); 5] = [
     (name::LAG_RECORDS, "Records behind the end of the log."),
+    (name::EVENT_LAG, "Age of the last record handled; 0 once there are no more."),
     (name::RESTORE_RATIO, "Share of the history read back, 0 to 1."),
+    (
+        name::RESTORE_REMAINING,
+        "Seconds until the history is read back, at the pace so far; NaN while there is no telling.",
+    ),
     (name::PARTITION_STATE, "1 for the state a partition is in."),
 ];
 
@@ -135,6 +144,7 @@ fn describe(policy: &Policy) {
     }
     for name in [
         name::DUPLICATES,
+        name::LATE_RECORDS,
         name::SCORE_CHANGES,
         name::REBALANCES,
         name::TRANSACTIONS_ABORTED,
@@ -171,9 +181,13 @@ pub(super) fn count_outputs(kind: &'static str, squeeze: Option<SqueezeType>, n:
 /// One series of a partition: its metric, its further label, and its value.
 type Series = (&'static str, &'static str, fn(&PartitionStatus) -> f64);
 
-const PARTITION_SERIES: [Series; 5] = [
+const PARTITION_SERIES: [Series; 7] = [
     (name::LAG_RECORDS, "", |status| lag(status.lag_records)),
+    (name::EVENT_LAG, "", |status| status.event_lag.as_secs_f64()),
     (name::RESTORE_RATIO, "", |status| status.restored_ratio),
+    (name::RESTORE_REMAINING, "", |status| {
+        status.restore_remaining.map_or(f64::NAN, |remaining| remaining.as_secs_f64())
+    }),
     (name::PARTITION_STATE, ",state=\"restoring\"", |status| {
         f64::from(status.state == PartitionState::Restoring)
     }),
@@ -213,6 +227,7 @@ const FITS: &str = "a string takes all that is written";
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
 
     use super::*;
 
@@ -228,7 +243,9 @@ pub(super) mod tests {
     }
 
     fn with_state(state: PartitionState) -> PartitionStatus {
-        PartitionStatus { state, lag_records: 12, restored_ratio: 0.25, inbox: sync_channel(0).0 }
+        let mut status = PartitionStatus::restoring(sync_channel(0).0);
+        status.advance(0.25, Duration::from_secs(2));
+        PartitionStatus { state, lag_records: 12, event_lag: Duration::from_millis(1500), ..status }
     }
 
     #[test]
@@ -242,10 +259,20 @@ pub(super) mod tests {
         goodfaith_lag_records{partition="9"} 12
         goodfaith_lag_records{partition="10"} 12
 
+        # HELP goodfaith_event_lag_seconds Age of the last record handled; 0 once there are no more.
+        # TYPE goodfaith_event_lag_seconds gauge
+        goodfaith_event_lag_seconds{partition="9"} 1.5
+        goodfaith_event_lag_seconds{partition="10"} 1.5
+
         # HELP goodfaith_restore_ratio Share of the history read back, 0 to 1.
         # TYPE goodfaith_restore_ratio gauge
         goodfaith_restore_ratio{partition="9"} 0.25
         goodfaith_restore_ratio{partition="10"} 0.25
+
+        # HELP goodfaith_restore_remaining_seconds Seconds until the history is read back, at the pace so far; NaN while there is no telling.
+        # TYPE goodfaith_restore_remaining_seconds gauge
+        goodfaith_restore_remaining_seconds{partition="9"} 6
+        goodfaith_restore_remaining_seconds{partition="10"} 6
 
         # HELP goodfaith_partition_state 1 for the state a partition is in.
         # TYPE goodfaith_partition_state gauge

@@ -109,8 +109,9 @@ impl Telemetry {
         let mut owned = self.owned();
         let last = owned.entry(partition).or_default();
         if let Some(before) = last.counters {
-            counter!(name::DUPLICATES)
-                .increment(counters.duplicates.saturating_sub(before.duplicates));
+            let since = |now: u64, before: u64| now.saturating_sub(before);
+            counter!(name::DUPLICATES).increment(since(counters.duplicates, before.duplicates));
+            counter!(name::LATE_RECORDS).increment(since(counters.late, before.late));
         }
         *last = Measured { counters: Some(counters), customers, store_bytes };
         publish_sizes(&owned);
