@@ -19,8 +19,17 @@ pub struct Live {
     pub partition_count: AtomicI64,
     /// The worker threads have made their first poll.
     pub is_started: AtomicBool,
-    /// Milliseconds since the epoch of each worker's last turn of its loop, by worker.
-    pub turns: DashMap<usize, i64>,
+    /// The workers that have turned, by number.
+    pub workers: DashMap<usize, WorkerStatus>,
+}
+
+/// One worker, as it last said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WorkerStatus {
+    /// Its last turn of its loop, milliseconds since the epoch.
+    pub turned_ms: i64,
+    /// The group has given it its share of the partitions, be it none.
+    pub is_member: bool,
 }
 
 /// One partition, as its worker last said.

@@ -14,7 +14,7 @@ use goodfaith::engine::{
     CustomerView, DimensionReading, LoyaltyReading, ReciprocityView, TrustReading,
 };
 use goodfaith::http::{Api, router};
-use goodfaith::live::{Live, PartitionState, PartitionStatus, Query};
+use goodfaith::live::{Live, PartitionState, PartitionStatus, Query, WorkerStatus};
 use goodfaith::model::{Class, EventTime, Micros};
 use goodfaith::wire;
 use serde_json::Value;
@@ -53,6 +53,10 @@ impl Service {
         status.advance(ratio, Duration::from_secs(10));
         (status.state, status.lag_records) = (state, 7);
         self.live.partitions.insert(partition, status);
+    }
+
+    fn turned(&self, worker: usize, turned_ms: i64) {
+        self.live.workers.insert(worker, WorkerStatus { turned_ms, is_member: true });
     }
 
     /// The partition with a worker that knows Ada.
@@ -296,14 +300,14 @@ fn metrics_are_prometheus_text() {
 fn a_service_is_alive_while_its_loops_turn() {
     let service = Service::new();
     assert_eq!(service.get("/livez").body, "ok");
-    service.live.turns.insert(0, NOW_MS);
-    service.live.turns.insert(1, NOW_MS - 60_000);
+    service.turned(0, NOW_MS);
+    service.turned(1, NOW_MS - 60_000);
     let alive = service.get("/livez?verbose");
     assert_eq!(
         (alive.status, alive.body.as_str()),
         (StatusCode::OK, "[+]worker 0: turns\n[+]worker 1: turns\nlivez check passed\n")
     );
-    service.live.turns.insert(1, NOW_MS - 60_001);
+    service.turned(1, NOW_MS - 60_001);
     let dead = service.get("/livez");
     assert_eq!(dead.status, StatusCode::SERVICE_UNAVAILABLE);
     insta::assert_snapshot!(dead.body, @r"
@@ -344,6 +348,17 @@ fn a_service_is_ready_when_every_partition_runs() {
     readyz check failed
     ");
     assert_eq!(service.get("/livez").status, StatusCode::OK, "restoring is alive");
+}
+
+#[test]
+fn a_worker_that_waits_for_its_share_is_not_ready() {
+    let service = Service::new();
+    service.turned(0, NOW_MS);
+    assert_eq!(service.get("/readyz").status, StatusCode::OK, "a share of no partitions");
+    service.live.workers.insert(1, WorkerStatus { turned_ms: NOW_MS, is_member: false });
+    let answer = service.get("/readyz");
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.body.contains("[-]worker 1: waits for its share"), "{}", answer.body);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 
 use super::Api;
-use crate::live::{PartitionState, PartitionStatus};
+use crate::live::{PartitionState, PartitionStatus, WorkerStatus};
 
 /// A worker whose loop has not turned for this long hangs: its longest lawful wait, for a broker that ends a transaction, is a
 /// quarter of it.
@@ -30,12 +30,13 @@ pub(super) async fn livez(
     answer("livez", query.as_deref(), &worker_checks(&api))
 }
 
-/// `GET /readyz`: started, not stopping, and every partition owned here is served.
+/// `GET /readyz`: started, not stopping, a member of the group, and every partition owned here is served.
 pub(super) async fn readyz(
     State(api): State<Api>,
     RawQuery(query): RawQuery,
 ) -> (StatusCode, String) {
     let mut checks = vec![started_check(&api), stopping_check(&api)];
+    checks.extend(member_checks(&api));
     checks.extend(partition_checks(&api));
     answer("readyz", query.as_deref(), &checks)
 }
@@ -49,11 +50,9 @@ pub(super) async fn startupz(
 }
 
 fn worker_checks(api: &Api) -> Vec<Check> {
-    let turns: BTreeMap<usize, i64> =
-        api.live.turns.iter().map(|turn| (*turn.key(), *turn.value())).collect();
     let now = (api.now_ms)();
-    let check = |(worker, turn): (usize, i64)| {
-        let idle_ms = now.saturating_sub(turn);
+    let check = |(worker, status): (usize, WorkerStatus)| {
+        let idle_ms = now.saturating_sub(status.turned_ms);
         let state = if idle_ms <= STALLED_AFTER_MS {
             Ok("turns".to_owned())
         } else {
@@ -61,7 +60,26 @@ fn worker_checks(api: &Api) -> Vec<Check> {
         };
         Check { name: format!("worker {worker}"), state }
     };
-    turns.into_iter().map(check).collect()
+    workers(api).map(check).collect()
+}
+
+/// A worker that has no answer of the group yet owns nothing, which is not the same as having nothing to own.
+fn member_checks(api: &Api) -> Vec<Check> {
+    let check = |(worker, status): (usize, WorkerStatus)| {
+        let state = if status.is_member {
+            Ok("has its share of the partitions".to_owned())
+        } else {
+            Err("waits for its share of the partitions".to_owned())
+        };
+        Check { name: format!("worker {worker}"), state }
+    };
+    workers(api).map(check).collect()
+}
+
+fn workers(api: &Api) -> impl Iterator<Item = (usize, WorkerStatus)> {
+    let workers: BTreeMap<usize, WorkerStatus> =
+        api.live.workers.iter().map(|worker| (*worker.key(), *worker.value())).collect();
+    workers.into_iter()
 }
 
 fn started_check(api: &Api) -> Check {

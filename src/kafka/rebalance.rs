@@ -44,12 +44,14 @@ impl Worker {
                     .incremental_assign(&starts)
                     .map_err(Error::while_doing("taking partitions"))?;
                 let assigned = partitions.len();
+                self.tell_membership(true);
                 partitions.into_iter().for_each(|partition| self.take_over(partition));
                 let fact = Fact::Rebalanced { worker, assigned, revoked: 0, is_lost: false };
                 self.shared.observer.observe(fact);
             }
             Rebalance::Revoke(list) => {
                 let is_lost = self.member.assignment_lost();
+                self.tell_membership(!is_lost);
                 self.end_transaction(is_lost)?;
                 let partitions = numbers(list);
                 let revoked = partitions.len();
@@ -61,6 +63,10 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn tell_membership(&self, is_member: bool) {
+        self.shared.live.workers.entry(self.number).or_default().is_member = is_member;
     }
 
     /// The partitions at the beginning of their logs, as numbers. Where to read from is known only later, but a logical position is

@@ -180,7 +180,7 @@ impl Worker {
     }
 
     fn turn(&mut self) -> Result<()> {
-        self.shared.live.turns.insert(self.number, clock::wall_ms());
+        self.shared.live.workers.entry(self.number).or_default().turned_ms = clock::wall_ms();
         // Records come by the queue; one that does not was fetched before it was forwarded, and will be fetched again.
         if let Some(Err(error)) = self.member.poll(Duration::ZERO) {
             refuse_lasting(error)?;
@@ -703,7 +703,7 @@ impl Worker {
             self.shared.live.partitions.remove(&partition);
             self.shared.observer.observe(Fact::PartitionRevoked { partition });
         }
-        self.shared.live.turns.remove(&self.number);
+        self.shared.live.workers.remove(&self.number);
         self.shared.observer.observe(Fact::WorkerStopped { worker: self.number });
         // The fields go in order: the queue before the consumer, which closes as its last owner.
     }
