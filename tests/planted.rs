@@ -5,13 +5,14 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
 
 use assert_cmd::Command;
 
 use goodfaith::engine::Effect;
 use goodfaith::generate::{Comparison, Disorder, Form, Population, PopulationSettings, Records};
-use goodfaith::model::EventTime;
 use goodfaith::model::squeeze::SqueezeType;
+use goodfaith::model::{EventTime, Policy};
 use goodfaith::replay::{Options, Replay};
 use goodfaith::wire::{self, FileKind};
 
@@ -26,8 +27,8 @@ fn settings(customers: u32) -> PopulationSettings {
     }
 }
 
-/// Plants, replays and compares.
-fn compared(settings: PopulationSettings) -> Comparison {
+/// Plants, replays by `policy` and compares.
+fn compared(settings: PopulationSettings, policy: Policy) -> Comparison {
     let population = Population::new(settings);
     let mut comparison = Comparison::default();
     for planted in population.planted() {
@@ -42,7 +43,8 @@ fn compared(settings: PopulationSettings) -> Comparison {
         }
         Ok(())
     };
-    let mut replay = Replay::new(&Options::default());
+    let options = Options { policy: Arc::new(policy), ..Options::default() };
+    let mut replay = Replay::new(&options);
     for record in Records::of(population.events(), 1, Disorder::default(), Form::Json) {
         replay.line(&record.value, &mut sink).unwrap();
     }
@@ -55,12 +57,31 @@ fn compared(settings: PopulationSettings) -> Comparison {
 
 #[test]
 fn every_type_is_found_and_nothing_else() {
-    let comparison = compared(settings(2000));
+    let comparison = compared(settings(2000), Policy::default());
     assert!(comparison.is_at_least(0.99), "{comparison}");
     for kind in SqueezeType::ALL {
         let tally = comparison.tallies()[kind];
         assert!(tally.planted >= 20 && tally.decoys >= 20, "{kind:?}: {comparison}");
     }
+}
+
+#[test]
+fn another_policy_misses_what_it_tolerates_and_falls_for_what_it_does_not() {
+    let loose = r#"overpricing_tolerance = { minor = 2000, share = 0.03 }"#;
+    let strict = r#"overpricing_tolerance = { minor = 50, share = 0.01 }"#;
+    let s01 = |policy: &str| {
+        let comparison = compared(settings(300), Policy::from_toml(policy).unwrap());
+        assert!(!comparison.is_at_least(0.99), "{comparison}");
+        let others = comparison.tallies().iter().filter(|(kind, _)| **kind != SqueezeType::S01);
+        // Its harm to the vulnerable goes with it.
+        let others = others.filter(|(kind, _)| **kind != SqueezeType::S11);
+        for (kind, tally) in others {
+            assert_eq!((tally.missed(), tally.false_alarms), (0, 0), "{kind:?}");
+        }
+        comparison.tallies()[&SqueezeType::S01]
+    };
+    assert!(s01(loose).missed() > 0 && s01(loose).false_alarms == 0);
+    assert!(s01(strict).missed() == 0 && s01(strict).false_alarms > 0);
 }
 
 fn goodfaith(args: &[&str]) -> assert_cmd::assert::Assert {

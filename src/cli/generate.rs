@@ -26,7 +26,7 @@ Examples:
 
 With --plant the customers are others: a part of them is squeezed in one of the twenty ways, a part lives through
 something that only looks so (a decoy), and FILE says who and when, a line each. `goodfaith plant-check` compares
-that with the alerts of a replay.
+that with the alerts of a replay. Planted is what events say in their order: some that arrive late come too late.
 
 The same arguments give the same bytes, on every platform.";
 
@@ -53,7 +53,7 @@ pub(super) struct GenArgs {
     #[arg(long, value_name = "N", conflicts_with = "months", value_parser = value_parser!(u32).range(1..=100))]
     years: Option<u32>,
     /// Plant squeezes and decoys, and write to this file what was planted, a JSON object a line
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["events", "late_share"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "events")]
     plant: Option<PathBuf>,
     /// Share of the planted population squeezed by the course of its contract, and again by something beside it, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0.2", requires = "plant")]

@@ -322,7 +322,13 @@ mod tests {
         let time = "2025-03-02T06:00:00.000Z";
         let all = compared(&[opened("ada", "k1", time), opened("ben", "k2", time)]);
         assert!(!all.is_at_least(0.01));
-        assert_snapshot!(all, @"");
+        assert_snapshot!(all, @r"
+        squeeze                            planted   found  missed  false alarms  decoys  precision  recall
+        S04 charge_after_cancellation            1       0       1             2       1     0.0000  0.0000
+        missed S04 of ada, subject out: billed on; holds since 2025-03-01T06:00:00.000Z, due 2025-03-01T06:00:00.000Z, by inv-1
+        false alarm S04 of ada, key k1: since 2025-03-02T06:00:00.000Z, opened 2025-03-02T06:00:00.000Z, by inv-1
+        false alarm S04 of ben, key k2: since 2025-03-02T06:00:00.000Z, opened 2025-03-02T06:00:00.000Z, by inv-1; a decoy: the customer stayed
+        ");
     }
 
     #[test]
