@@ -5,6 +5,7 @@ mod about;
 mod demo;
 mod generate;
 mod ingest;
+mod plant_check;
 mod replay;
 mod run;
 
@@ -44,6 +45,8 @@ enum Verb {
     Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
     Gen(generate::GenArgs),
+    /// Compare the squeezes that `gen --plant` planted with those a replay found
+    PlantCheck(plant_check::PlantCheckArgs),
     /// Write a completion script for a shell to stdout
     Completions(about::CompletionsArgs),
     /// Say which version this is, and of which engine
@@ -58,6 +61,7 @@ impl Verb {
             Self::Replay(args) => replay::replay(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
+            Self::PlantCheck(args) => plant_check::check(&args),
             Self::Completions(args) => about::completions(&args),
             Self::Version(args) => about::version(&args),
         }

@@ -37,9 +37,11 @@
 
 mod agenda;
 mod billing;
+mod comparison;
 mod dice;
 mod life;
 mod offers;
+mod population;
 mod promises;
 mod records;
 mod scene;
@@ -55,6 +57,8 @@ use agenda::{Act, Agenda, Deed, Item, Telling};
 use dice::Dice;
 use scene::{Customer, HOUR_MS, Scene, midnight};
 
+pub use comparison::{Comparison, FalseAlarm, LineError, TypeTally};
+pub use population::{Decoy, Events, Planted, PlantedSqueeze, Population, PopulationSettings};
 pub use records::{Disorder, Form, GeneratedRecord, Records, Share};
 
 /// What to simulate.

@@ -22,6 +22,16 @@ pub struct Share {
     millionths: u32,
 }
 
+impl Share {
+    /// All of them, in millionths.
+    pub(super) const WHOLE: u64 = 1_000_000;
+
+    /// The share in millionths.
+    pub(super) const fn millionths(self) -> u64 {
+        self.millionths as u64
+    }
+}
+
 impl FromStr for Share {
     type Err = &'static str;
 
@@ -68,10 +78,10 @@ pub struct GeneratedRecord {
     pub event: Option<Event>,
 }
 
-/// The records of a simulated telecom, in the order of their arrival. The catalogue is never late, repeated or spoilt.
+/// The records of a simulation, in the order of their arrival. The catalogue is never late, repeated or spoilt.
 #[derive(Debug)]
-pub struct Records {
-    events: Peekable<Generator>,
+pub struct Records<E: Iterator<Item = Event> = Generator> {
+    events: Peekable<E>,
     disorder: Disorder,
     form: Form,
     // Draws of its own: the events are the same whatever goes wrong with them.
@@ -84,11 +94,18 @@ pub struct Records {
 impl Records {
     /// The records of the simulation of `settings`.
     pub fn new(settings: Settings, disorder: Disorder, form: Form) -> Self {
+        Self::of(Generator::new(settings), settings.seed, disorder, form)
+    }
+}
+
+impl<E: Iterator<Item = Event>> Records<E> {
+    /// The records of `events`; `seed` gives what goes wrong with them.
+    pub fn of(events: E, seed: u64, disorder: Disorder, form: Form) -> Self {
         Self {
-            events: Generator::new(settings).peekable(),
+            events: events.peekable(),
             disorder,
             form,
-            dice: Dice::new(!settings.seed),
+            dice: Dice::new(!seed),
             held: BinaryHeap::new(),
             held_count: 0,
             poison_count: 0,
@@ -96,7 +113,7 @@ impl Records {
     }
 
     fn happens(&mut self, share: Share) -> bool {
-        self.dice.below(1_000_000) < u64::from(share.millionths)
+        self.dice.below(Share::WHOLE) < share.millionths()
     }
 
     /// Keeps `event` back until `lag_ms` after its time.
@@ -155,7 +172,7 @@ impl Records {
     }
 }
 
-impl Iterator for Records {
+impl<E: Iterator<Item = Event>> Iterator for Records<E> {
     type Item = GeneratedRecord;
 
     fn next(&mut self) -> Option<GeneratedRecord> {
