@@ -2,8 +2,21 @@
 
 use serde::Deserialize;
 
+use super::{
+    s01, s02, s03, s04, s05, s06, s07, s08, s09, s10, s11, s12, s13, s14, s15, s16, s17, s18, s19,
+    s20,
+};
 use crate::model::Text;
 use crate::model::digest::hex_32;
+
+/// Why a rule is a rule: each type's own file says it, beside the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Basis {
+    /// What the rule asks, as a question.
+    pub asks: &'static str,
+    /// The law, ruling or source it rests on.
+    pub source: &'static str,
+}
 
 /// A way to squeeze a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -90,6 +103,42 @@ impl SqueezeType {
     /// What it is called in words.
     pub const fn name(self) -> &'static str {
         self.facts().1
+    }
+
+    /// What its rule asks, and on what ground.
+    pub const fn basis(self) -> Basis {
+        match self {
+            Self::S01 => s01::BASIS,
+            Self::S02 => s02::BASIS,
+            Self::S03 => s03::BASIS,
+            Self::S04 => s04::BASIS,
+            Self::S05 => s05::BASIS,
+            Self::S06 => s06::BASIS,
+            Self::S07 => s07::BASIS,
+            Self::S08 => s08::BASIS,
+            Self::S09 => s09::BASIS,
+            Self::S10 => s10::BASIS,
+            Self::S11 => s11::BASIS,
+            Self::S12 => s12::BASIS,
+            Self::S13 => s13::BASIS,
+            Self::S14 => s14::BASIS,
+            Self::S15 => s15::BASIS,
+            Self::S16 => s16::BASIS,
+            Self::S17 => s17::BASIS,
+            Self::S18 => s18::BASIS,
+            Self::S19 => s19::BASIS,
+            Self::S20 => s20::BASIS,
+        }
+    }
+
+    /// What its rule asks, as a question.
+    pub const fn asks(self) -> &'static str {
+        self.basis().asks
+    }
+
+    /// The law, ruling or source it rests on.
+    pub const fn source(self) -> &'static str {
+        self.basis().source
     }
 
     /// κ by default: how culpable the type is.

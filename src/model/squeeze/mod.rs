@@ -31,7 +31,7 @@ pub mod s20;
 
 pub use alert::{Comparator, SqueezeAlert, SqueezeChange};
 pub use bill::{Answer, Bill, Excess, Question};
-pub use kind::{SqueezeType, dedup_key};
+pub use kind::{Basis, SqueezeType, dedup_key};
 pub use lifecycle::Finding;
 pub use s14::Tally;
 pub use severity::{Level, Severity, severity};
