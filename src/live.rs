@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use crate::engine::CustomerView;
+use crate::engine::Explanation;
 
 /// The read side of the service.
 #[derive(Debug, Default)]
@@ -54,5 +54,5 @@ pub struct Query {
     /// Who.
     pub customer: Arc<str>,
     /// Where the answer goes; `None`: never heard of.
-    pub reply: oneshot::Sender<Option<CustomerView>>,
+    pub reply: oneshot::Sender<Option<Explanation>>,
 }

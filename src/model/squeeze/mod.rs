@@ -7,6 +7,7 @@ mod kind;
 mod lifecycle;
 mod severity;
 mod slot;
+mod told;
 
 pub mod s01;
 pub mod s02;
@@ -36,6 +37,7 @@ pub use lifecycle::Finding;
 pub use s14::Tally;
 pub use severity::{Level, Severity, severity};
 pub use slot::{SqueezeSlot, SqueezeState};
+pub use told::told;
 
 /// A rule for the recurring amount of a bill.
 type Rule = fn(Question<'_>) -> Answer;
