@@ -6,6 +6,7 @@ mod input;
 mod output;
 mod publish;
 mod store;
+mod verify;
 mod view;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use explanation::{Explanation, Grounds, explain, explain_change};
 pub use input::{Input, Reason, Rejection};
 pub use output::{Output, Stream};
 pub use publish::Moved;
+pub use verify::{Case, Check, Claim, TOLERANCE, Verifier};
 pub use view::{CustomerView, MoneyView, ReciprocityView, SqueezeView};
 
 pub use crate::model::output::{Breach, EvidenceNote, OutputBody, ScoreChanged};
