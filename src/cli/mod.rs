@@ -3,6 +3,8 @@
 
 mod about;
 mod demo;
+mod explain;
+mod fetch;
 mod generate;
 mod ingest;
 mod replay;
@@ -40,6 +42,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Run the engine over history in files
     Replay(replay::ReplayArgs),
+    /// Say why a customer's score is what it is, and verify it
+    Explain(explain::ExplainArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
@@ -56,6 +60,7 @@ impl Verb {
             Self::Demo(args) => demo::demo(&args),
             Self::Run(args) => run::run(&args),
             Self::Replay(args) => replay::replay(&args),
+            Self::Explain(args) => explain::run(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::Completions(args) => about::completions(&args),

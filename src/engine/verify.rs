@@ -89,20 +89,34 @@ impl Check {
     }
 }
 
-impl fmt::Display for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Claim {
+    /// What kind of claim it is, in words.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::PartsSum => f.write_str("the parts sum to the score's distance from its start"),
-            Self::ChangeSum => f.write_str("the terms sum to the change"),
-            Self::Previous => f.write_str("the score before is the one published before"),
-            Self::Score => f.write_str("the score is what the evidence adds up to"),
-            Self::Part(class) => write!(f, "the part of {class}"),
-            Self::Carried => f.write_str("what moved before the step"),
-            Self::Moved(dimension) => write!(f, "what the step moved in {dimension}"),
-            Self::Cause => f.write_str("the record named as the cause is in the input"),
-            Self::Retracted => f.write_str("what is taken back had been recorded"),
-            Self::Excess(kind) => write!(f, "the monthly excess of {}", kind.code()),
-            Self::Taken(kind) => write!(f, "what {} took", kind.code()),
+            Self::PartsSum => "the parts sum to the score's distance from its start",
+            Self::ChangeSum => "the terms sum to the change",
+            Self::Previous => "the score before is the one published before",
+            Self::Score => "the score is what the evidence adds up to",
+            Self::Part(_) => "the part of a class",
+            Self::Carried => "what moved before the step",
+            Self::Moved(_) => "what the step moved in a dimension",
+            Self::Cause => "the record named as the cause is in the input",
+            Self::Retracted => "what is taken back had been recorded",
+            Self::Excess(_) => "the monthly excess of a squeeze",
+            Self::Taken(_) => "what a squeeze took",
+        }
+    }
+}
+
+impl fmt::Display for Claim {
+    /// As [`Self::as_str`], with what it is about.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())?;
+        match self {
+            Self::Part(class) => write!(f, ", {class}"),
+            Self::Moved(dimension) => write!(f, ", {dimension}"),
+            Self::Excess(kind) | Self::Taken(kind) => write!(f, ", {}", kind.code()),
+            _ => Ok(()),
         }
     }
 }
@@ -627,7 +641,10 @@ mod tests {
             !is_first
         });
         assert!(failed.iter().any(|one| one.starts_with("the score is what the evidence")));
-        assert!(failed.iter().any(|one| one.starts_with("the part of INT.KEPT")), "{failed:#?}");
+        assert!(
+            failed.iter().any(|one| one.starts_with("the part of a class, INT.KEPT")),
+            "{failed:#?}"
+        );
     }
 
     #[test]
@@ -653,9 +670,12 @@ mod tests {
             true
         });
         assert!(
-            failed.iter().any(|one| one.starts_with("the monthly excess of S04")),
+            failed.iter().any(|one| one.starts_with("the monthly excess of a squeeze, S04")),
             "{failed:#?}"
         );
-        assert!(failed.iter().any(|one| one.starts_with("what S04 took")), "{failed:#?}");
+        assert!(
+            failed.iter().any(|one| one.starts_with("what a squeeze took, S04")),
+            "{failed:#?}"
+        );
     }
 }
