@@ -2,13 +2,17 @@
 //! went wrong becomes an exit code here and nowhere else. Nothing here knows about trust.
 
 mod about;
+mod command;
 mod demo;
+mod erase;
 mod explain;
 mod fetch;
 mod generate;
 mod ingest;
 mod replay;
+mod retract;
 mod run;
+mod suppress;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
@@ -44,6 +48,12 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Say why a customer's score is what it is, and verify it
     Explain(explain::ExplainArgs),
+    /// Take one evidence about a customer back
+    Retract(retract::RetractArgs),
+    /// Mute a squeeze's alerts for a time, saying who and why
+    Suppress(suppress::SuppressArgs),
+    /// Have all that is known of a customer forgotten
+    Erase(erase::EraseArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
@@ -61,6 +71,9 @@ impl Verb {
             Self::Run(args) => run::run(&args),
             Self::Replay(args) => replay::replay(&args),
             Self::Explain(args) => explain::run(&args),
+            Self::Retract(args) => retract::run(&args),
+            Self::Suppress(args) => suppress::run(&args),
+            Self::Erase(args) => erase::run(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::Completions(args) => about::completions(&args),
