@@ -158,3 +158,32 @@ pub fn dedup_key(
     let (code, subscription) = (squeeze.code(), subscription.unwrap_or("-"));
     hex_32(&format!("{code}\n{customer}\n{subscription}\n{subject}")).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/model.md");
+
+    #[test]
+    fn the_page_on_the_model_has_a_row_for_every_type_with_its_ground_and_its_file() {
+        for kind in SqueezeType::ALL {
+            let (code, name) = (kind.code(), kind.name());
+            let of_type = |row: &&str| row.starts_with(&format!("| {code} "));
+            let rows: Vec<&str> = PAGE.lines().filter(of_type).collect();
+            let [row] = rows[..] else { panic!("{code} has {} rows", rows.len()) };
+            let file = format!("src/model/squeeze/{}.rs", code.to_lowercase());
+            for said in [
+                &format!("{code} {name}, κ {:?} |", kind.culpability()),
+                &format!("| {} |", kind.asks()),
+                &format!("| {} |", kind.source()),
+                &format!("(../{file})"),
+            ] {
+                assert!(row.contains(said), "{code} does not say {said}");
+            }
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            let text = std::fs::read_to_string(path).unwrap();
+            assert!(text.contains("mod tests"), "{code} has no tests");
+        }
+    }
+}
