@@ -8,7 +8,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use crate::engine::CustomerView;
+use crate::engine::Explanation;
 
 /// The read side of the service.
 #[derive(Debug, Default)]
@@ -89,5 +89,5 @@ pub struct Query {
     /// Who.
     pub customer: Arc<str>,
     /// Where the answer goes; `None`: never heard of.
-    pub reply: oneshot::Sender<Option<CustomerView>>,
+    pub reply: oneshot::Sender<Option<Explanation>>,
 }

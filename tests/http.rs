@@ -11,7 +11,8 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use goodfaith::engine::{
-    CustomerView, DimensionReading, LoyaltyReading, ReciprocityView, TrustReading,
+    CustomerView, DimensionReading, Explanation, Grounds, LoyaltyReading, ReciprocityView,
+    TrustReading,
 };
 use goodfaith::http::{Api, router};
 use goodfaith::live::{Live, PartitionState, PartitionStatus, Query, WorkerStatus};
@@ -64,7 +65,8 @@ impl Service {
         let questions = self.partition(0, PartitionState::Running, 4);
         thread::spawn(move || {
             for Query { customer, reply, .. } in questions {
-                reply.send((&*customer == "ada l/é").then(ada)).ok();
+                let explained = || Explanation { view: ada(), grounds: Grounds::default() };
+                reply.send((&*customer == "ada l/é").then(explained)).ok();
             }
         });
     }
@@ -174,7 +176,7 @@ fn a_customer_is_answered_by_its_worker_with_reasons() {
     );
     let reasons = body["explanation"].as_array().unwrap();
     assert!(
-        reasons.contains(&Value::from("Promises kept (INT.KEPT) lift it by 0.049.")),
+        reasons.contains(&Value::from("Promises kept (INT.KEPT) lift it by 0.048533.")),
         "{reasons:?}"
     );
 }

@@ -1,13 +1,16 @@
 //! `goodfaith run` as a user starts it: what it checks, and the whole service against an embedded broker, ended by a signal.
 #![cfg(all(feature = "service", unix))]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use assert_cmd::Command as Asserted;
-use goodfaith::kafka::EmbeddedBroker;
+use goodfaith::config::Config;
+use goodfaith::kafka::{EmbeddedBroker, TailRecord, TopicTail, TopicWriter};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -175,4 +178,103 @@ fn the_service_starts_answers_and_stops_on_a_signal() {
         assert!(get(&address, "/metrics").contains("goodfaith_build_info{"));
         assert_eq!(service.stop(signal).code(), Some(0));
     }
+}
+
+/// What the service reads before anything happens to `amara`: the catalogue, and her story.
+fn feed(broker: &EmbeddedBroker) {
+    let story = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/amara.events.ndjson");
+    let story = fs::read_to_string(story).expect("the golden scenario");
+    let servers = broker.bootstrap_servers();
+    let write = |topic: &str, is_meant: &dyn Fn(&Value) -> bool| {
+        let writer = TopicWriter::create(&servers, topic, &[]).expect("a writer");
+        for line in story.lines() {
+            let event: Value = serde_json::from_str(line).expect("JSON");
+            if is_meant(&event) {
+                let key = event["subject"].as_str().unwrap_or_default();
+                writer.send(key, line.as_bytes(), None).expect("a record");
+            }
+        }
+        writer.finish().expect("all written");
+    };
+    write("goodfaith.reference.v1", &|event| event["subject"].is_null());
+    write("goodfaith.events.v1", &|event| event["subject"].is_string());
+}
+
+/// The records of `topics` until one `is_last`.
+fn records_until(
+    broker: &EmbeddedBroker,
+    topics: &[&str],
+    is_last: impl Fn(&TailRecord) -> bool,
+) -> Vec<TailRecord> {
+    let servers = format!("kafka.bootstrap_servers={}", broker.bootstrap_servers());
+    let config = Config::load(None, &BTreeMap::new(), &[servers]).expect("settings");
+    let mut tail = TopicTail::open(&config.kafka, topics).expect("topics");
+    let mut records = Vec::new();
+    loop {
+        let record = tail.next(Duration::from_secs(60)).expect("the broker answers");
+        let record = record.expect("a record within a minute");
+        let is_last = is_last(&record);
+        records.push(record);
+        if is_last {
+            return records;
+        }
+    }
+}
+
+#[test]
+fn an_erased_customer_is_gone_and_the_receipt_says_where_the_tombstone_is() {
+    let broker = EmbeddedBroker::start("goodfaith", 2).expect("a broker");
+    feed(&broker);
+    let mut service = Running::start(&broker);
+    let address = service.line("Service starting.")["http"].as_str().expect("one").to_owned();
+    records_until(&broker, &["open-alerts"], |record| record.value.is_some());
+
+    let servers = format!("kafka.bootstrap_servers={}", broker.bootstrap_servers());
+    let url = format!("http://{address}");
+    let explain = ["explain", "amara", "--url", &url];
+    let (code, told, stderr) = outcome(goodfaith().args(explain));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(told.contains("Squeeze S01 legacy_overpricing"), "{told}");
+    let mut past = explain.to_vec();
+    past.extend(["--at", "2025-01-01"]);
+    let (code, _, stderr) = outcome(goodfaith().args(past));
+    assert_eq!(code, 2);
+    assert!(
+        stderr.contains("leave out --url, and give the events as files by --events"),
+        "{stderr}"
+    );
+
+    let erase = ["erase", "amara", "--set", &servers, "--wait", "--format", "json"];
+    let (code, receipt, stderr) = outcome(goodfaith().args(erase));
+    assert_eq!(code, 0, "{stderr}");
+    let receipt: Value = serde_json::from_str(&receipt).expect("one JSON object");
+    assert_eq!(receipt["done"]["topic"], "goodfaith.scores.v1");
+    assert_eq!(receipt["topic"], "goodfaith.events.v1");
+    assert_eq!(receipt["gone_by_age"][0]["days"], 90);
+    let (code, _, stderr) = outcome(goodfaith().args(explain));
+    assert_eq!(code, 1, "{stderr}");
+
+    // Every last word on her is taken back: her own, and that of each open squeeze.
+    for (topic, key) in
+        [("loyalty", Some("amara")), ("scores", Some("amara")), ("open-alerts", None)]
+    {
+        let is_gone = |record: &TailRecord| record.value.is_none();
+        let records = records_until(&broker, &[topic], is_gone);
+        let last = records.last().and_then(|record| record.key.clone()).expect("a key");
+        let key = key.map(|key| key.as_bytes().to_vec());
+        let expected = key.unwrap_or_else(|| records[0].key.clone().expect("a key"));
+        assert_eq!(last, expected, "{topic}");
+    }
+    let (code, _, stderr) = outcome(goodfaith().args([
+        "erase",
+        "amara",
+        "--set",
+        &servers,
+        "--wait",
+        "--time",
+        "2025-01-01",
+    ]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("the request was refused: erased"), "{stderr}");
+    service.stop("-TERM");
 }

@@ -2,12 +2,18 @@
 //! went wrong becomes an exit code here and nowhere else. Nothing here knows about trust.
 
 mod about;
+mod command;
 mod demo;
+mod erase;
+mod explain;
+mod fetch;
 mod generate;
 mod ingest;
 mod plant_check;
 mod replay;
+mod retract;
 mod run;
+mod suppress;
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
@@ -41,6 +47,14 @@ enum Verb {
     Run(run::RunArgs),
     /// Run the engine over history in files
     Replay(replay::ReplayArgs),
+    /// Say why a customer's score is what it is, and verify it
+    Explain(explain::ExplainArgs),
+    /// Take one evidence about a customer back
+    Retract(retract::RetractArgs),
+    /// Mute a squeeze's alerts for a time, saying who and why
+    Suppress(suppress::SuppressArgs),
+    /// Have all that is known of a customer forgotten
+    Erase(erase::EraseArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
@@ -59,6 +73,10 @@ impl Verb {
             Self::Demo(args) => demo::demo(&args),
             Self::Run(args) => run::run(&args),
             Self::Replay(args) => replay::replay(&args),
+            Self::Explain(args) => explain::run(&args),
+            Self::Retract(args) => retract::run(&args),
+            Self::Suppress(args) => suppress::run(&args),
+            Self::Erase(args) => erase::run(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::PlantCheck(args) => plant_check::check(&args),

@@ -70,14 +70,15 @@ pub(super) fn time(text: &str) -> Result<EventTime, &'static str> {
         .ok_or("neither a time like 2025-01-31T12:00:00Z nor a date like 2025-01-31")
 }
 
-fn partitions(text: &str) -> Result<NonZeroU32, &'static str> {
+pub(super) fn partitions(text: &str) -> Result<NonZeroU32, &'static str> {
     let count: NonZeroU32 = text.parse().map_err(|_error| "not a whole number from 1")?;
     if count.get() <= 10_000 { Ok(count) } else { Err("more than 10000 partitions") }
 }
 
 /// Replays files into a folder.
 pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let options = options(args).map_err(UsageError::from)?;
+    let options = options(&args.reference, args.policy.as_deref(), args.partitions, args.evidence)
+        .map_err(UsageError::from)?;
     let inputs = open_all(&args.events).map_err(UsageError::from)?;
     let existing = if args.force { Existing::Replace } else { Existing::Keep };
     let mut folder = Folder::create(&args.out, existing, args.evidence).map_err(UsageError::new)?;
@@ -107,17 +108,23 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(args: &ReplayArgs) -> anyhow::Result<Options> {
+/// Reads what a replay runs with.
+pub(super) fn options(
+    reference: &[PathBuf],
+    policy_file: Option<&Path>,
+    partitions: NonZeroU32,
+    audit: bool,
+) -> anyhow::Result<Options> {
     let mut catalogue = Catalogue::default();
-    for path in &args.reference {
+    for path in reference {
         read_reference(&mut open(path)?, &mut catalogue)
             .with_context(|| format!("{} is no catalogue", path.display()))?;
     }
     Ok(Options {
-        policy: Arc::new(args.policy.as_deref().map_or_else(|| Ok(Policy::default()), policy)?),
+        policy: Arc::new(policy_file.map_or_else(|| Ok(Policy::default()), policy)?),
         catalogue: Arc::new(catalogue),
-        partitions: args.partitions,
-        audit: args.evidence,
+        partitions,
+        audit,
     })
 }
 
@@ -134,7 +141,7 @@ fn open(path: &Path) -> anyhow::Result<Input> {
 }
 
 /// Opens all files before the first is read: a misspelt last name should not cost an hour.
-fn open_all(paths: &[PathBuf]) -> anyhow::Result<Vec<(&Path, Input)>> {
+pub(super) fn open_all(paths: &[PathBuf]) -> anyhow::Result<Vec<(&Path, Input)>> {
     paths.iter().map(|path| Ok((path.as_path(), open(path)?))).collect()
 }
 

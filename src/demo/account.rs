@@ -215,7 +215,7 @@ mod tests {
         let json = format!(
             r#"{{"specversion":"1.0","type":"io.goodfaith.{kind}.v1","subject":"{customer}","time":"2025-02-{time}:29.220Z","data":{data}}}"#
         );
-        TailRecord { value: Some(json.into_bytes()), reason: None }
+        TailRecord { value: Some(json.into_bytes()), ..TailRecord::default() }
     }
 
     fn score(customer: &str, time: &str, previous: &str, score: f64) -> TailRecord {
@@ -264,7 +264,11 @@ mod tests {
     }
 
     fn refused(reason: &str) -> TailRecord {
-        TailRecord { value: Some(b"{".to_vec()), reason: Some(reason.to_owned()) }
+        TailRecord {
+            value: Some(b"{".to_vec()),
+            reason: Some(reason.to_owned()),
+            ..TailRecord::default()
+        }
     }
 
     fn account(records: &[TailRecord]) -> Account {
@@ -347,8 +351,9 @@ mod tests {
 
     #[test]
     fn a_stranger_s_record_is_passed_over() {
-        let nonsense = TailRecord { value: Some(b"{\"type\":3}".to_vec()), reason: None };
-        let tombstone = TailRecord { value: None, reason: None };
+        let nonsense =
+            TailRecord { value: Some(b"{\"type\":3}".to_vec()), ..TailRecord::default() };
+        let tombstone = TailRecord::default();
         assert!(told(&[nonsense, tombstone]).is_empty());
     }
 }

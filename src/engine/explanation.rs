@@ -1,26 +1,89 @@
-//! A customer's state in words: why the score is what it is. It adds no fact to the view and leaves out what is restricted
-//! (loyalty, reciprocity, reserve), because whoever may read a score may read its reasons.
+//! A customer's state in words: why the score is what it is, how it moved, on what grounds, and what would restore it. The command
+//! line, HTTP and whoever reads a change record get the same sentences from here. They leave out what is restricted (loyalty,
+//! reciprocity, reserve), because whoever may read a score may read its reasons.
 
 use std::collections::BTreeMap;
 
-use super::view::{CustomerView, MoneyView, SqueezeView};
-use crate::model::squeeze::SqueezeState;
-use crate::model::{Band, Class, Currency, Micros, PromiseOutcome, Text, TrustReading};
+use super::publish::Moved;
+use super::store::Entry;
+use super::view::{CustomerView, MoneyView};
+use crate::model::output::ScoreChanged;
+use crate::model::restore::{Restoration, restorations};
+use crate::model::squeeze::told;
+use crate::model::{
+    Band, Catalogue, Class, Currency, Dimension, EventTime, Micros, Money, Policy, PromiseOutcome,
+    Text, TrustReading,
+};
 
 /// How many kinds of evidence are told one by one; the rest are told together.
 const PARTS_TOLD: usize = 5;
 
-/// Why `view` reads as it does: sentences, the most telling first, never empty.
+/// One customer, and all that its explanation takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The state.
+    pub view: CustomerView,
+    /// What explains it beyond that.
+    pub grounds: Grounds,
+}
+
+/// What explains a state beyond what a read-out of it holds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Grounds {
+    /// How the score moved when it was last published.
+    pub moved: Option<Moved>,
+    /// The version of the policy in force; empty if none was read.
+    pub policy: Text,
+    /// Each squeeze remembered, in words, by dedup key.
+    pub squeezes: Vec<String>,
+    /// What would lift the score, the most telling first.
+    pub restorations: Vec<Restoration>,
+}
+
+/// The grounds of `entry` read at `at`.
+pub(super) fn grounds(
+    entry: &Entry,
+    at: EventTime,
+    policy: &Policy,
+    catalogue: &Catalogue,
+) -> Grounds {
+    let customer = &entry.customer;
+    let mut slots: Vec<_> = customer.squeezes.iter().collect();
+    slots.sort_by(|a, b| a.key.cmp(&b.key));
+    Grounds {
+        moved: entry.publication.moved,
+        policy: policy.version.clone(),
+        squeezes: slots.into_iter().flat_map(|slot| told(slot, customer)).collect(),
+        restorations: restorations(customer, at, policy, catalogue),
+    }
+}
+
+/// Why a customer's state is as it is: sentences, the most telling first, never empty.
 ///
-/// Amounts of money are in minor units. Points are rounded to three places; the view has them exactly.
-pub fn explain(view: &CustomerView) -> Vec<String> {
+/// Points have all six places they are published with, so the parts told sum to the score's distance from its start, and the
+/// terms of a change to the change.
+pub fn explain(explanation: &Explanation) -> Vec<String> {
+    let Explanation { view, grounds } = explanation;
     let mut sentences = standing(view.band, &view.trust);
-    sentences.extend(parts(&view.trust.parts));
+    sentences.extend(parts(&view.trust));
+    sentences.extend(grounds.moved.iter().map(|moved| change(moved, Some(view.trust.score))));
     sentences.extend(promises(&view.promises));
-    sentences.extend(view.squeezes.values().map(squeeze));
+    sentences.extend(grounds.squeezes.iter().cloned());
     sentences.extend(view.money.iter().map(|(currency, money)| money_moved(*currency, money)));
+    sentences.extend(restoration(&view.trust, &grounds.restorations));
     sentences.extend(overflows(&view.counters));
+    if !grounds.policy.is_empty() {
+        sentences.push(format!("All under policy {}.", grounds.policy));
+    }
     sentences
+}
+
+/// What the record `changed`, published at `time`, says of how the score moved and why it is what it is: the sentences of
+/// [`explain`] that are about the change and the parts, from the record alone.
+pub fn explain_change(time: EventTime, changed: &ScoreChanged) -> Vec<String> {
+    let ScoreChanged { reading, previous, change: terms, .. } = changed;
+    let moved = Moved { at: time, previous: *previous, score: reading.score, change: *terms };
+    parts(reading).into_iter().chain([change(&moved, None)]).collect()
 }
 
 /// Where the score stands, and how sure that is.
@@ -31,7 +94,7 @@ fn standing(band: Option<Band>, trust: &TrustReading) -> Vec<String> {
     }
     let band = band.map_or("not published yet", Band::as_str);
     let [low, high] = trust.interval.map(points);
-    let [score, uncertainty] = [trust.score, trust.uncertainty].map(points);
+    let (score, uncertainty) = (trust.score, points(trust.uncertainty));
     vec![
         format!(
             "Trust in the firm stands at {score} ({band}), with 90 % confidence between {low} and {high}."
@@ -44,8 +107,8 @@ fn standing(band: Option<Band>, trust: &TrustReading) -> Vec<String> {
 }
 
 /// What lifts and what lowers the score, the heaviest first.
-fn parts(parts: &[(Class, Micros)]) -> Vec<String> {
-    let mut by_weight = parts.to_vec();
+fn parts(trust: &TrustReading) -> Vec<String> {
+    let mut by_weight = trust.parts.clone();
     by_weight.sort_by_key(|(class, part)| (-part.millionths().abs(), *class));
     let (told, rest) = by_weight.split_at(by_weight.len().min(PARTS_TOLD));
     let mut sentences: Vec<String> = told
@@ -76,27 +139,52 @@ fn promises(promises: &BTreeMap<Text, PromiseOutcome>) -> Option<String> {
     (!counts.is_empty()).then(|| format!("Promises remembered: {}.", counts.join(", ")))
 }
 
-fn squeeze(squeeze: &SqueezeView) -> String {
-    let (code, name) = (squeeze.kind.code(), squeeze.kind.name());
-    if squeeze.state == SqueezeState::Pending {
-        return format!(
-            "A possible squeeze, {code} {name}, has been seen too seldom to be called one."
-        );
-    }
+/// How the score moved when it was last published; and since, if it is `now` another.
+fn change(moved: &Moved, now: Option<Micros>) -> String {
+    let score = moved.score;
+    let from = less(score, Micros::new(moved.change.iter().map(|term| term.millionths()).sum()));
+    let start = if moved.previous.is_none() { ", where everyone starts" } else { "" };
+    let named = |(place, term): (usize, &Micros)| {
+        let name = match place {
+            0 => "earlier steps too small to publish",
+            1 => "fading with time",
+            _ => Dimension::ALL[place - 2].as_str(),
+        };
+        (*term != Micros::default()).then(|| format!("{name} {}", signed(*term)))
+    };
+    let terms: Vec<String> = moved.change.iter().enumerate().filter_map(named).collect();
+    let terms = if terms.is_empty() { String::new() } else { format!(": {}", terms.join(", ")) };
+    let since = now.filter(|now| *now != score).map_or_else(String::new, |now| {
+        format!(" Since then it has moved by {}.", signed(less(now, score)))
+    });
     format!(
-        "Squeeze {code} {name} is {} (generation {}, severity {}): {} minor units taken, {} given back.",
-        squeeze.state,
-        squeeze.generation,
-        points(squeeze.severity),
-        squeeze.gross,
-        squeeze.refunded
+        "It was last published at {} as {score}, {} from {from}{start}{terms}.{since}",
+        moved.at,
+        signed(less(score, from))
     )
 }
 
+/// What would restore the score.
+fn restoration(trust: &TrustReading, restorations: &[Restoration]) -> Vec<String> {
+    let is_lowered = trust.parts.iter().any(|(_, part)| part.millionths() < 0);
+    if restorations.is_empty() && is_lowered {
+        return vec![
+            "Nothing still open would restore the score: only good conduct and time will."
+                .to_owned(),
+        ];
+    }
+    restorations.iter().map(Restoration::to_string).collect()
+}
+
 fn money_moved(currency: Currency, money: &MoneyView) -> String {
+    let told = |minor| Money::new(minor, currency);
     format!(
-        "{currency}, in minor units: {} billed, of which {} are bad profit; {} given back, {} given freely, {} still owed in redress.",
-        money.billed, money.bad_profit, money.remedies, money.generosity, money.redress_liability
+        "{} billed, of which {} are bad profit; {} given back, {} given freely, {} still owed in redress.",
+        told(money.billed),
+        told(money.bad_profit),
+        told(money.remedies),
+        told(money.generosity),
+        told(money.redress_liability)
     )
 }
 
@@ -107,14 +195,24 @@ fn overflows(counters: &BTreeMap<&'static str, u64>) -> Option<String> {
         .then(|| format!("More was open at once than is remembered: {}.", counts.join(", ")))
 }
 
-/// A number to three places.
+/// A number to three places, where no sum rests on it.
 fn points(number: Micros) -> String {
     format!("{:.3}", number.to_f64())
 }
 
+/// `a` − `b`.
+const fn less(a: Micros, b: Micros) -> Micros {
+    Micros::new(a.millionths() - b.millionths())
+}
+
+/// A number with its sign, all places.
+fn signed(number: Micros) -> String {
+    format!("{}{number}", if number.millionths() < 0 { "" } else { "+" })
+}
+
 /// How far a part moves the score, without its sign.
-fn size(part: Micros) -> String {
-    points(Micros::new(part.millionths().abs()))
+const fn size(part: Micros) -> Micros {
+    Micros::new(part.millionths().abs())
 }
 
 /// What evidence does to the score.
@@ -174,9 +272,10 @@ const fn words(class: Class) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Action, Effect, Input, OutputBody, PartitionEngine, Settings};
     use crate::engine::{DimensionReading, LoyaltyReading, ReciprocityView};
     use crate::model::EventTime;
-    use crate::model::squeeze::SqueezeType;
+    use crate::wire::{self, Expect, RecordRef};
 
     fn stranger() -> CustomerView {
         let half = Micros::new(500_000);
@@ -214,6 +313,11 @@ mod tests {
         }
     }
 
+    /// What is told of a view alone.
+    fn told(view: &CustomerView) -> Vec<String> {
+        explain(&Explanation { view: view.clone(), grounds: Grounds::default() })
+    }
+
     /// A customer whose parts are these, in points.
     fn scored(parts: &[(Class, f64)]) -> CustomerView {
         let mut view = stranger();
@@ -224,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_stranger_is_neither_good_nor_bad() {
-        insta::assert_snapshot!(explain(&stranger()).join("\n"), @"Nothing judged is known of this customer: the score is where everyone starts, neither good nor bad.");
+        insta::assert_snapshot!(told(&stranger()).join("\n"), @"Nothing judged is known of this customer: the score is where everyone starts, neither good nor bad.");
     }
 
     #[test]
@@ -238,12 +342,13 @@ mod tests {
         view.trust.score = Micros::new(484_612);
         view.trust.uncertainty = Micros::new(732_806);
         view.trust.evidence_mass = Micros::new(3_246_987);
-        insta::assert_snapshot!(explain(&view).join("\n"), @r"
-        Trust in the firm stands at 0.485 (strained), with 90 % confidence between 0.217 and 0.733.
+        insta::assert_snapshot!(told(&view).join("\n"), @r"
+        Trust in the firm stands at 0.484612 (strained), with 90 % confidence between 0.217 and 0.733.
         The evidence weighs as much as 3.247 fresh observations; uncertainty is 0.733, where 1 knows nothing.
-        Squeezes (FAI.SQUEEZE) lower it by 0.070.
-        Promises kept (INT.KEPT) lift it by 0.049.
-        Deliveries made right (COM.DELIVERED) lift it by 0.007.
+        Squeezes (FAI.SQUEEZE) lower it by 0.070459.
+        Promises kept (INT.KEPT) lift it by 0.048533.
+        Deliveries made right (COM.DELIVERED) lift it by 0.006538.
+        Nothing still open would restore the score: only good conduct and time will.
         ");
     }
 
@@ -252,7 +357,7 @@ mod tests {
         let classes = &Class::ALL[..8];
         let parts: Vec<_> =
             classes.iter().zip(1_i32..).map(|(class, n)| (*class, f64::from(n) / 1000.0)).collect();
-        let told = explain(&scored(&parts));
+        let told = told(&scored(&parts));
         assert_eq!(
             told.iter().filter(|sentence| sentence.contains(" it by ")).count(),
             PARTS_TOLD + 1
@@ -261,28 +366,12 @@ mod tests {
     }
 
     #[test]
-    fn promises_squeezes_and_money_are_told() {
+    fn promises_and_money_are_told() {
         let mut view = scored(&[(Class::FaiSqueeze, -0.07)]);
         view.promises =
             [("a", PromiseOutcome::Kept), ("b", PromiseOutcome::Open), ("c", PromiseOutcome::Kept)]
                 .map(|(id, outcome)| (id.into(), outcome))
                 .into();
-        let open = SqueezeView {
-            kind: SqueezeType::S01,
-            state: SqueezeState::Open,
-            generation: 1,
-            gross: 2600,
-            refunded: 0,
-            severity: Micros::new(819_207),
-        };
-        view.squeezes = [
-            ("1".into(), open),
-            (
-                "2".into(),
-                SqueezeView { kind: SqueezeType::S04, state: SqueezeState::Pending, ..open },
-            ),
-        ]
-        .into();
         let money = MoneyView {
             billed: 9000,
             bad_profit: 2600,
@@ -293,11 +382,10 @@ mod tests {
         };
         view.money = [(Currency::new("GBP").unwrap(), money)].into();
         view.counters = [("ledger_overflow", 3)].into();
-        insta::assert_snapshot!(explain(&view)[3..].join("\n"), @r"
+        insta::assert_snapshot!(told(&view)[3..].join("\n"), @r"
         Promises remembered: 1 open, 2 kept.
-        Squeeze S01 legacy_overpricing is open (generation 1, severity 0.819): 2600 minor units taken, 0 given back.
-        A possible squeeze, S04 charge_after_cancellation, has been seen too seldom to be called one.
-        GBP, in minor units: 9000 billed, of which 2600 are bad profit; 0 given back, 348 given freely, 2600 still owed in redress.
+        90.00 GBP billed, of which 26.00 GBP are bad profit; 0.00 GBP given back, 3.48 GBP given freely, 26.00 GBP still owed in redress.
+        Nothing still open would restore the score: only good conduct and time will.
         More was open at once than is remembered: ledger_overflow 3.
         ");
     }
@@ -305,10 +393,75 @@ mod tests {
     #[test]
     fn what_is_restricted_changes_no_word() {
         let mut view = scored(&[(Class::IntKept, 0.1)]);
-        let before = explain(&view);
+        let before = told(&view);
         view.loyalty.loyalty = Micros::new(990_000);
         view.reciprocity.trials = 40;
         view.reserve = Micros::default();
-        assert_eq!(explain(&view), before);
+        assert_eq!(told(&view), before);
+    }
+
+    /// Every score change of the golden scenarios, with what the engine explains right after it.
+    fn changes(mut each: impl FnMut(EventTime, &ScoreChanged, &[String])) {
+        for name in ["amara", "legacy_redress", "breach_withdrawn", "good_firm"] {
+            let path = format!("{}/tests/vectors/{name}.events.ndjson", env!("CARGO_MANIFEST_DIR"));
+            let events = std::fs::read(path).unwrap();
+            let settings =
+                Settings { policy: Policy::default().into(), salt: [0; 16], audit: false };
+            let mut engine = PartitionEngine::new(settings);
+            for (line, offset) in events.split(|byte| *byte == b'\n').zip(1..) {
+                let value = (!line.is_empty()).then_some(line);
+                let record = RecordRef { key: None, value, headers: &[], timestamp_ms: None };
+                let mut effects: Vec<Effect> = Vec::new();
+                let record = wire::decode(record, Expect::File);
+                engine.handle(Input::Record { offset, record }, &mut effects);
+                // Of several changes the state has the last.
+                let published = effects.iter().rev().find_map(|effect| match &effect.action {
+                    Action::Publish(output) => match &output.body {
+                        OutputBody::ScoreChanged(changed) => Some((output, changed)),
+                        _ => None,
+                    },
+                    Action::DeadLetter(_) => None,
+                });
+                if let Some((output, changed)) = published {
+                    let explanation = engine.explain(&output.customer).unwrap();
+                    each(output.time, changed, &explain(&explanation));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_record_tells_the_same_as_the_state_it_left() {
+        let mut count = 0;
+        changes(|time, changed, told| {
+            let mut sentences = explain_change(time, changed);
+            let moved = sentences.pop().unwrap();
+            assert!(told.iter().any(|sentence| sentence.starts_with(&moved)), "{moved}\n{told:#?}");
+            // Read later than the record's time, the parts have faded.
+            if !told.iter().any(|sentence| sentence.contains("Since then")) {
+                assert!(
+                    sentences.iter().all(|one| told.contains(one)),
+                    "{sentences:#?}\n{told:#?}"
+                );
+                count += 1;
+            }
+        });
+        assert!(count >= 10, "{count}");
+    }
+
+    #[test]
+    fn the_terms_told_sum_to_the_change_told() {
+        let number = |text: &str| {
+            let text = text.trim_end_matches(['.', ',']);
+            Micros::round(text.parse().unwrap_or_else(|_| panic!("{text}"))).millionths()
+        };
+        changes(|time, changed, _told| {
+            let told = explain_change(time, changed).pop().unwrap();
+            let (said, terms) = told.split_once(": ").unwrap_or((&told, ""));
+            let by = said.split(" as ").nth(1).and_then(|rest| rest.split(' ').nth(1)).unwrap();
+            let terms = terms.split(", ").filter_map(|term| term.rsplit(' ').next());
+            let sum: i64 = terms.filter(|term| !term.is_empty()).map(number).sum();
+            assert_eq!(sum, number(by), "{told}");
+        });
     }
 }

@@ -6,6 +6,7 @@ mod input;
 mod output;
 mod publish;
 mod store;
+mod verify;
 mod view;
 
 use std::sync::Arc;
@@ -13,9 +14,11 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 pub use effect::{Action, Effect, SourcePosition};
-pub use explanation::explain;
+pub use explanation::{Explanation, Grounds, explain, explain_change};
 pub use input::{Input, Reason, Rejection};
 pub use output::{Output, Stream};
+pub use publish::Moved;
+pub use verify::{Case, Check, Claim, TOLERANCE, Verifier};
 pub use view::{CustomerView, MoneyView, ReciprocityView, SqueezeView};
 
 pub use crate::model::output::{Breach, EvidenceNote, OutputBody, ScoreChanged};
@@ -385,6 +388,15 @@ impl PartitionEngine {
         self.store
             .get(id)
             .map(|entry| view::read(entry, self.header.watermark, &self.settings.policy))
+    }
+
+    /// One customer as [`Self::customer`] reads it, with the grounds of its explanation.
+    pub fn explain(&self, id: &str) -> Option<Explanation> {
+        let entry = self.store.get(id)?;
+        let view = view::read(entry, self.header.watermark, &self.settings.policy);
+        let (policy, catalogue) = (&self.settings.policy, &self.header.catalogue);
+        let grounds = explanation::grounds(entry, view.as_of, policy, catalogue);
+        Some(Explanation { view, grounds })
     }
 
     /// Every customer, in the order of their ids.

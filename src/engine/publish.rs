@@ -5,7 +5,8 @@ use super::store::Entry;
 use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
 use crate::model::step::Step;
 use crate::model::{
-    Band, Dimension, Evidence, EvidenceId, LoyaltyReading, Micros, Sign, TrustPoint, explain,
+    Band, Dimension, EventTime, Evidence, EvidenceId, LoyaltyReading, Micros, Sign, TrustPoint,
+    explain,
 };
 
 /// A score, or loyalty, that moved this far is published.
@@ -25,12 +26,27 @@ pub(super) struct Publication {
     score_at_last_step: Option<f64>,
     /// T and band.
     pub(super) last: Option<(Micros, Band)>,
+    /// How T moved then.
+    pub(super) moved: Option<Moved>,
     /// Depletion was said in this stay in the band.
     is_depletion_said: bool,
     /// The gap the customer is in: over, under, none.
     gap: Option<bool>,
     /// Outputs so far, by [`Stream`].
     sequences: [u64; 4],
+}
+
+/// How T moved at its last publication: what the record said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// The record's time: the step's `as_of`.
+    pub at: EventTime,
+    /// T as published before, if it was.
+    pub previous: Option<Micros>,
+    /// T as published then.
+    pub score: Micros,
+    /// What moved it, as [`ScoreChanged::change`].
+    pub change: [Micros; 8],
 }
 
 impl Publication {
@@ -122,12 +138,14 @@ fn publish_score(
     publication.last = Some((score, band));
     let from = previous.unwrap_or_else(|| Micros::round(base));
     let parts = entry.customer.trust.parts(after, step.policy);
+    let change = explain::change(from, at_last_step, before, after, step.policy);
+    publication.moved = Some(Moved { at: step.as_of, previous, score, change });
     bodies.push(OutputBody::ScoreChanged(Box::new(ScoreChanged {
         reading: after.reading(&parts, step.policy),
         previous,
         band,
         previous_band,
-        change: explain::change(from, at_last_step, before, after, step.policy),
+        change,
         policy: step.policy.version.clone(),
     })));
 }

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::health::percent;
 use super::{Api, Problem};
-use crate::engine::{CustomerView, explain};
+use crate::engine::Explanation;
 use crate::live::{Live, PartitionState, Query};
 use crate::wire;
 
@@ -37,8 +37,8 @@ pub(super) async fn customer(
     let partition = partition_of(&api.live, &id)?;
     let inbox = inbox_of(&api.live, partition)?;
     let _place = api.queries.try_acquire().map_err(|_full| Problem::Busy)?;
-    let view = ask(&inbox, partition, &id).await?.ok_or(Problem::UnknownCustomer)?;
-    Ok(answer(&view, headers.get(header::IF_NONE_MATCH)))
+    let explanation = ask(&inbox, partition, &id).await?.ok_or(Problem::UnknownCustomer)?;
+    Ok(answer(&explanation, headers.get(header::IF_NONE_MATCH)))
 }
 
 /// The partition the customer's events go to.
@@ -69,7 +69,7 @@ async fn ask(
     inbox: &SyncSender<Query>,
     partition: i32,
     id: &str,
-) -> Result<Option<CustomerView>, Problem> {
+) -> Result<Option<Explanation>, Problem> {
     let (reply, answer) = oneshot::channel();
     inbox.try_send(Query { partition, customer: id.into(), reply }).map_err(
         |error| match error {
@@ -84,8 +84,8 @@ async fn ask(
 }
 
 /// The customer as JSON, under a tag that changes with any byte of it.
-fn answer(view: &CustomerView, known: Option<&HeaderValue>) -> Response {
-    let json = with_explanation(wire::customer_json(view, false), &explain(view));
+fn answer(explanation: &Explanation, known: Option<&HeaderValue>) -> Response {
+    let json = wire::explained_json(explanation);
     let tag = format!("\"{:016x}\"", xxh3_64(json.as_bytes()));
     let is_known =
         known.and_then(|known| known.to_str().ok()).is_some_and(|known| matches_tag(known, &tag));
@@ -101,13 +101,6 @@ fn matches_tag(known: &str, tag: &str) -> bool {
     known.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
 }
 
-/// A JSON object with one more member at its end.
-fn with_explanation(mut object: String, explanation: &[String]) -> String {
-    let sentences = serde_json::Value::from(explanation.to_vec());
-    object.truncate(object.trim_end().len().saturating_sub(1)); // its closing brace
-    object + &format!(",\"explanation\":{sentences}}}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,11 +113,5 @@ mod tests {
         for known in ["", "\"b\"", "a"] {
             assert!(!matches_tag(known, "\"a\""), "{known}");
         }
-    }
-
-    #[test]
-    fn the_explanation_is_the_last_member() {
-        let json = with_explanation("{\"score\":0.5}".to_owned(), &["so \"it\" is".to_owned()]);
-        assert_eq!(json, "{\"score\":0.5,\"explanation\":[\"so \\\"it\\\" is\"]}");
     }
 }

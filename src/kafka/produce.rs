@@ -9,9 +9,12 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use thiserror::Error;
+
+use super::settings::KafkaSettings;
+use super::topics::{Topics, partition_count};
 
 /// How long to wait for room in the client's queue, and at the end for the last acknowledgement. A broker that takes longer is
 /// reported as not reachable.
@@ -23,6 +26,9 @@ pub enum ProduceError {
     /// The client cannot be made: a property is wrong.
     #[error("the Kafka client cannot be made")]
     Client(#[source] KafkaError),
+    /// The topic cannot be written to.
+    #[error(transparent)]
+    Topic(#[from] super::Error),
     /// A record was refused, or never acknowledged.
     #[error("topic {topic} did not take a record")]
     Delivery {
@@ -40,10 +46,22 @@ pub struct TopicWriter {
     producer: BaseProducer<Deliveries>,
 }
 
-/// Remembers the first record that was not delivered.
+/// Where a record was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Placed {
+    /// The topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// The offset there.
+    pub offset: i64,
+}
+
+/// Remembers the first record that was not delivered, and where the first was that was.
 #[derive(Default)]
 struct Deliveries {
     failed: OnceLock<KafkaError>,
+    placed: OnceLock<(i32, i64)>,
 }
 
 impl ClientContext for Deliveries {}
@@ -52,10 +70,35 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            self.failed.get_or_init(|| error.clone());
+        match result {
+            Ok(record) => {
+                self.placed.get_or_init(|| (record.partition(), record.offset()));
+            }
+            Err((error, _)) => {
+                self.failed.get_or_init(|| error.clone());
+            }
         }
     }
+}
+
+/// Writes one event of `customer` to the events topic of a deployment, and waits until the broker has it; where it is.
+///
+/// # Errors
+///
+/// When the topic does not exist, or the broker does not take the record within a minute.
+pub fn send_event(
+    settings: &KafkaSettings,
+    customer: &str,
+    value: &[u8],
+) -> Result<Placed, ProduceError> {
+    let topics = Topics::new(&settings.prefix);
+    let properties: Vec<(String, String)> = settings.properties.clone().into_iter().collect();
+    let writer = TopicWriter::create(&settings.bootstrap_servers, topics.events(), &properties)?;
+    // A topic that is not there would be created by some brokers, with settings nobody chose.
+    partition_count(writer.producer.client(), topics.events())?;
+    writer.send(customer, value, None)?;
+    let (partition, offset) = writer.flush()?;
+    Ok(Placed { topic: writer.topic, partition, offset })
 }
 
 impl TopicWriter {
@@ -128,9 +171,15 @@ impl TopicWriter {
     ///
     /// When one is not, or not within a minute.
     pub fn finish(self) -> Result<(), ProduceError> {
+        self.flush().map(drop)
+    }
+
+    /// Waits until every record is acknowledged; partition and offset of the first.
+    fn flush(&self) -> Result<(i32, i64), ProduceError> {
         let flushed = self.producer.flush(PATIENCE);
         self.check()?;
-        flushed.map_err(|error| self.failure(error))
+        flushed.map_err(|error| self.failure(error))?;
+        Ok(self.producer.context().placed.get().copied().unwrap_or_default())
     }
 
     fn check(&self) -> Result<(), ProduceError> {
@@ -152,7 +201,7 @@ impl fmt::Debug for TopicWriter {
 #[cfg(test)]
 mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
-    use rdkafka::message::{Message, Timestamp};
+    use rdkafka::message::Timestamp;
     use rdkafka::mocking::MockCluster;
 
     use super::*;

@@ -8,6 +8,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::error::{Error, Result};
+use super::produce::Placed;
 use super::settings::KafkaSettings;
 use super::topics::{Topics, partition_count};
 
@@ -22,8 +23,12 @@ pub struct TopicTail {
 }
 
 /// One record of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TailRecord {
+    /// Where it is.
+    pub place: Placed,
+    /// Its key, if it has one.
+    pub key: Option<Vec<u8>>,
     /// The bytes; `None`: a tombstone.
     pub value: Option<Vec<u8>>,
     /// Why it was set aside; only of dead letters.
@@ -39,6 +44,21 @@ impl TopicTail {
     /// # Panics
     /// If no topic of ours holds one of `what`.
     pub fn open(settings: &KafkaSettings, what: &[&str]) -> Result<Self> {
+        Self::from(settings, what, false)
+    }
+
+    /// The same, from what they end with now.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    ///
+    /// # Panics
+    /// As [`Self::open`].
+    pub fn open_at_end(settings: &KafkaSettings, what: &[&str]) -> Result<Self> {
+        Self::from(settings, what, true)
+    }
+
+    fn from(settings: &KafkaSettings, what: &[&str], at_end: bool) -> Result<Self> {
         let mut config = settings.reader();
         config.set("enable.partition.eof", "false");
         let consumer: BaseConsumer =
@@ -47,9 +67,10 @@ impl TopicTail {
         let (mut next, mut assignment) = (BTreeMap::new(), TopicPartitionList::new());
         for topic in what.iter().map(|what| topics.name(what)) {
             for partition in 0..partition_count(consumer.client(), topic)? {
-                next.insert((topic.to_owned(), partition), 0);
+                let first = if at_end { end_of(&consumer, topic, partition)? } else { 0 };
+                next.insert((topic.to_owned(), partition), first);
                 assignment
-                    .add_partition_offset(topic, partition, Offset::Offset(0))
+                    .add_partition_offset(topic, partition, Offset::Offset(first))
                     .map_err(Error::while_doing("reading outputs"))?;
             }
         }
@@ -69,6 +90,12 @@ impl TopicTail {
                 let place = (message.topic().to_owned(), message.partition());
                 self.next.insert(place, message.offset() + 1);
                 Ok(Some(TailRecord {
+                    place: Placed {
+                        topic: message.topic().to_owned(),
+                        partition: message.partition(),
+                        offset: message.offset(),
+                    },
+                    key: message.key().map(<[u8]>::to_vec),
                     value: message.payload().map(<[u8]>::to_vec),
                     reason: reason(&message),
                 }))
@@ -82,11 +109,7 @@ impl TopicTail {
     /// If the broker does not say.
     pub fn is_at_end(&self) -> Result<bool> {
         for ((topic, partition), next) in &self.next {
-            let (_start, end) = self
-                .consumer
-                .fetch_watermarks(topic, *partition, TIMEOUT)
-                .map_err(Error::while_doing("asking where a topic ends"))?;
-            if *next < end {
+            if *next < end_of(&self.consumer, topic, *partition)? {
                 return Ok(false);
             }
         }
@@ -98,6 +121,14 @@ impl std::fmt::Debug for TopicTail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TopicTail").field("next", &self.next).finish_non_exhaustive()
     }
+}
+
+/// The offset after the last record.
+fn end_of(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<i64> {
+    let (_start, end) = consumer
+        .fetch_watermarks(topic, partition, TIMEOUT)
+        .map_err(Error::while_doing("asking where a topic ends"))?;
+    Ok(end)
 }
 
 fn reason(message: &BorrowedMessage<'_>) -> Option<String> {

@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::error::{Error, Result};
 use super::native;
 use super::settings::{KafkaSettings, MAX_RECORD_BYTES};
+use crate::model::DAY_MS;
 
 /// The topics of one deployment, by name.
 #[derive(Debug, Clone)]
@@ -50,11 +51,59 @@ const TOPICS: [(&str, &[(&str, &str)]); 9] = [
         ],
     ),
     ("alerts", &[("retention.ms", DAYS_90)]),
-    ("open-alerts", &[("cleanup.policy", "compact"), ("delete.retention.ms", DAYS_7)]),
-    ("loyalty", &[("cleanup.policy", "compact"), ("delete.retention.ms", DAYS_7)]),
+    // Without a maximum an erased customer's last value could outlive its tombstone for ever.
+    (
+        "open-alerts",
+        &[
+            ("cleanup.policy", "compact"),
+            ("max.compaction.lag.ms", DAYS_14),
+            ("delete.retention.ms", DAYS_7),
+        ],
+    ),
+    (
+        "loyalty",
+        &[
+            ("cleanup.policy", "compact"),
+            ("max.compaction.lag.ms", DAYS_14),
+            ("delete.retention.ms", DAYS_7),
+        ],
+    ),
     ("evidence", &[("retention.ms", DAYS_30)]),
     ("dead-letters", &[("retention.ms", DAYS_14), ("max.message.bytes", MAX_RECORD_BYTES)]),
 ];
+
+/// How what is published about a customer leaves a topic of ours again, as we create it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// The topic.
+    pub topic: String,
+    /// A tombstone removes it; otherwise it leaves by age.
+    pub has_tombstone: bool,
+    /// How long that takes at most, in days.
+    pub days: i64,
+}
+
+/// How every topic that holds what we publish about customers forgets, in the order of the table.
+///
+/// The events themselves are not ours to forget; the reference and the journal name no customer.
+pub fn expiries(prefix: &str) -> Vec<Expiry> {
+    let topics = TOPICS.into_iter().zip(Topics::new(prefix).names);
+    let published = topics.filter(|((what, _), _)| ![EVENTS, REFERENCE, JOURNAL].contains(what));
+    published.map(|((_, own), (_, topic))| expiry(topic, own)).collect()
+}
+
+/// How `topic` forgets, with `own` settings.
+fn expiry(topic: String, own: &[(&str, &str)]) -> Expiry {
+    let days = |key: &str| {
+        let value = own.iter().find(|(name, _)| *name == key);
+        value.map_or(0, |(_, ms)| ms.parse::<i64>().expect("a number of ours") / DAY_MS)
+    };
+    Expiry {
+        topic,
+        has_tombstone: own.contains(&("cleanup.policy", "compact")),
+        days: days("retention.ms") + days("max.compaction.lag.ms") + days("delete.retention.ms"),
+    }
+}
 
 /// How long a broker may take to answer about topics.
 const TIMEOUT: Duration = Duration::from_secs(30);

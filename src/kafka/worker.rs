@@ -221,7 +221,7 @@ impl Worker {
             let owned = self.partitions.get(&query.partition);
             if let Some(Owned { phase: Phase::Running(scored), .. }) = owned {
                 // Whoever asked may have gone.
-                drop(query.reply.send(scored.engine().customer(&query.customer)));
+                drop(query.reply.send(scored.engine().explain(&query.customer)));
             }
             // Otherwise the question is dropped, which its asker sees: the partition is not served here at present.
         }

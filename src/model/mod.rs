@@ -15,6 +15,7 @@ pub mod number;
 pub mod output;
 pub mod promise;
 pub mod reciprocity;
+pub mod restore;
 pub mod ring;
 pub mod squeeze;
 pub mod step;

@@ -47,6 +47,45 @@ impl Money {
     }
 }
 
+/// Currencies with another number of decimals than two. Source: ISO 4217, list one.
+const DECIMALS: [(&[u8; 3], usize); 22] = [
+    (b"BHD", 3),
+    (b"BIF", 0),
+    (b"CLP", 0),
+    (b"DJF", 0),
+    (b"GNF", 0),
+    (b"IQD", 3),
+    (b"ISK", 0),
+    (b"JOD", 3),
+    (b"JPY", 0),
+    (b"KMF", 0),
+    (b"KRW", 0),
+    (b"KWD", 3),
+    (b"LYD", 3),
+    (b"OMR", 3),
+    (b"PYG", 0),
+    (b"RWF", 0),
+    (b"TND", 3),
+    (b"UGX", 0),
+    (b"VND", 0),
+    (b"VUV", 0),
+    (b"XAF", 0),
+    (b"XOF", 0),
+];
+
+impl fmt::Display for Money {
+    /// `26.00 GBP`, for people: with the currency's own number of decimals.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = DECIMALS.iter().find(|(code, _)| **code == self.currency.0);
+        let decimals = known.map_or(2, |(_, decimals)| *decimals);
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let digits = format!("{:0>width$}", self.minor.unsigned_abs(), width = decimals + 1);
+        let (whole, part) = digits.split_at(digits.len() - decimals);
+        let point = if decimals > 0 { "." } else { "" };
+        write!(f, "{sign}{whole}{point}{part} {}", self.currency)
+    }
+}
+
 /// How long a price buys: `PnM`, `PnY` or `PnD`, n ≥ 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Period {
@@ -91,6 +130,15 @@ impl fmt::Display for Period {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_amount_is_told_with_the_decimals_of_its_currency() {
+        let told = |minor, code| Money::new(minor, Currency::new(code).unwrap()).to_string();
+        assert_eq!(told(2600, "GBP"), "26.00 GBP");
+        assert_eq!(told(-5, "EUR"), "-0.05 EUR");
+        assert_eq!(told(2600, "JPY"), "2600 JPY");
+        assert_eq!(told(2600, "KWD"), "2.600 KWD");
+    }
 
     #[test]
     fn a_period_reads_what_it_writes_and_nothing_else() {

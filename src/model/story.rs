@@ -13,10 +13,10 @@ use std::sync::Arc;
 use super::catalogue::PlanVersion;
 use super::customer::Customer;
 use super::event::{
-    Attested, Basis, Beneficiary, BilledSubscription, Body, Cause, ComplaintOutcome, ContactClosed,
-    DetectedBy, EscalationBody, FeeKind, Invoice, InvoiceLine, LineKind, NoticeKind, Party,
-    PriceReason, RemedyKind, Renewal, RenewalMode, Scope, ServiceFailed, SubscriptionStarted,
-    Verdict, VulnerabilityDriver,
+    Attested, Basis, Beneficiary, BilledSubscription, Body, Cause, ComplaintOutcome, ConsentScope,
+    ContactClosed, DetectedBy, EscalationBody, FeeKind, Invoice, InvoiceLine, LineKind, NoticeKind,
+    Party, PriceReason, RemedyKind, Renewal, RenewalMode, Scope, ServiceFailed,
+    SubscriptionStarted, Verdict, VulnerabilityDriver,
 };
 use super::output::OutputBody;
 use super::squeeze::{SqueezeAlert, SqueezeType, dedup_key};
@@ -349,7 +349,36 @@ impl Line<'_> {
             .or_else(|| self.money_body())
             .or_else(|| self.contract_body())
             .or_else(|| self.service_body())
+            .or_else(|| self.voice_body())
             .unwrap_or_else(|| panic!("`{}` is no verb", self.word(0)))
+    }
+
+    fn voice_body(&self) -> Option<Body> {
+        let id = || self.text(1);
+        Some(match self.word(0) {
+            "accept-quote" => Body::QuoteAccepted { quote_id: id() },
+            "decline-quote" => Body::QuoteDeclined { quote_id: id() },
+            "accept-offer" => Body::OfferAccepted { advice_id: id() },
+            "autopay" if self.says("on") => Body::AutopayGranted,
+            "autopay" => Body::AutopayWithdrawn,
+            "survey" => Body::SurveyAnswered {
+                survey_id: id(),
+                score: self.number_of("score", 0.0),
+                score_min: self.number_of("min", 0.0),
+                score_max: self.number_of("max", 10.0),
+            },
+            "consent" => Body::ConsentChanged {
+                scope: ConsentScope::from_word(self.word(1)).unwrap(),
+                granted: self.says("on"),
+            },
+            "market" => Body::MarketingSent { message_id: id() },
+            "decide" => Body::EscalationDecided {
+                escalation_id: id(),
+                upheld: self.says("upheld"),
+                misled: self.says("misled"),
+            },
+            _ => return None,
+        })
     }
 
     fn promise_body(&self) -> Option<Body> {

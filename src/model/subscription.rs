@@ -145,6 +145,11 @@ impl Subscription {
         self.notices.iter().any(|(kind, time)| kinds.contains(kind) && from <= *time && *time <= to)
     }
 
+    /// When the notices of `kind` were sent that are remembered: the latest two, in the order they arrived.
+    pub fn notices_of(&self, kind: NoticeKind) -> impl Iterator<Item = EventTime> {
+        self.notices.iter().filter(move |(held, _)| *held == kind).map(|(_, time)| *time)
+    }
+
     /// Was the notice of a passive renewal at `time` given in its window?
     pub fn was_renewal_noticed(&self, time: EventTime) -> bool {
         self.was_noticed(&[NoticeKind::Renewal], time.plus_days(-45), time.plus_days(-10))

@@ -7,6 +7,7 @@ mod folder;
 mod reference;
 mod summary;
 mod tally;
+mod verification;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,7 +16,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::engine::{
-    Action, Counters, CustomerView, Effect, Input, OutputBody, PartitionEngine, Rejection, Settings,
+    Action, Counters, CustomerView, Effect, Explanation, Input, OutputBody, PartitionEngine,
+    Rejection, Settings,
 };
 use crate::model::{Catalogue, Event, EventTime, Policy};
 use crate::wire::{self, Expect, RecordRef};
@@ -24,6 +26,7 @@ pub use folder::{Existing, Folder, FolderError};
 pub use reference::{ReferenceError, read_reference};
 pub use summary::Summary;
 pub use tally::{SqueezeTally, Tally};
+pub use verification::{ClaimTally, Verification, VerificationReport};
 
 /// What a replay runs with.
 #[derive(Debug, Clone)]
@@ -94,12 +97,21 @@ impl Replay {
     /// # Errors
     /// Those of `sink`.
     pub fn line(&mut self, line: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
+        self.decoded_line(decoded(line), sink)
+    }
+
+    /// As [`Self::line`], of a line that [`decoded`] has read.
+    ///
+    /// # Errors
+    /// Those of `sink`.
+    pub fn decoded_line(
+        &mut self,
+        record: Option<Result<Event, Rejection>>,
+        sink: &mut Sink<'_>,
+    ) -> io::Result<()> {
         self.line_number += 1;
-        if line.trim_ascii().is_empty() {
-            return Ok(());
-        }
-        let record = RecordRef { key: None, value: Some(line), headers: &[], timestamp_ms: None };
-        self.record(wire::decode(record, Expect::File));
+        let Some(record) = record else { return Ok(()) };
+        self.record(record);
         self.perform(sink)
     }
 
@@ -147,6 +159,11 @@ impl Replay {
     /// Rough size of all engines' state in bytes.
     pub fn store_bytes(&self) -> usize {
         self.engines.iter().map(PartitionEngine::store_bytes).sum()
+    }
+
+    /// One customer with all that explains it; `None` if nothing is known of it.
+    pub fn explain(&self, customer: &str) -> Option<Explanation> {
+        self.engines[self.partition_of(customer)].explain(customer)
     }
 
     /// Every customer, in the order of their ids over all partitions; read one at a time, since a view outweighs the state it shows.
@@ -199,6 +216,15 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+/// What a line says, or why it says nothing; `None` if it is blank.
+pub fn decoded(line: &[u8]) -> Option<Result<Event, Rejection>> {
+    if line.trim_ascii().is_empty() {
+        return None;
+    }
+    let record = RecordRef { key: None, value: Some(line), headers: &[], timestamp_ms: None };
+    Some(wire::decode(record, Expect::File))
 }
 
 /// Replays all of `lines` to their end.

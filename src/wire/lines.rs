@@ -2,7 +2,9 @@
 
 use super::say;
 use super::writer::Writer;
-use crate::engine::{Action, CustomerView, Effect, Output, OutputBody, Rejection, Stream};
+use crate::engine::{
+    Action, CustomerView, Effect, Explanation, Output, OutputBody, Rejection, Stream, explain,
+};
 
 /// Our name as a source of events.
 pub(super) const SOURCE: &str = "/goodfaith";
@@ -110,6 +112,17 @@ fn dead_letter(line: i64, rejection: &Rejection) -> String {
 /// A customer's state as a line of `state.ndjson`, without line feed.
 pub fn state_line(view: &CustomerView) -> String {
     customer_json(view, true)
+}
+
+/// A customer's state as one JSON object, without what is restricted, and its last member `explanation`: sentences.
+pub fn explained_json(explanation: &Explanation) -> String {
+    let mut out = Writer::default();
+    out.object(|out| {
+        say::state(&explanation.view, false, out);
+        let sentences = explain(explanation);
+        out.name("explanation").list(|out| sentences.iter().for_each(|text| out.text(text)));
+    });
+    out.into_string()
 }
 
 /// A customer's state as one JSON object. `restricted`: loyalty and reciprocity too, which patient customers would be squeezed by.

@@ -24,6 +24,6 @@ pub use event::{encode_event_json, encode_event_proto};
 pub use journal::{
     Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, policy_fingerprint,
 };
-pub use lines::{FileKind, customer_json, file_line, state_line};
+pub use lines::{FileKind, customer_json, explained_json, file_line, state_line};
 pub use partition::partition_of;
 pub use record::{Encoding, Expect, Header, OutRecord, RecordRef};

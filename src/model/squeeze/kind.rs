@@ -2,8 +2,21 @@
 
 use serde::Deserialize;
 
+use super::{
+    s01, s02, s03, s04, s05, s06, s07, s08, s09, s10, s11, s12, s13, s14, s15, s16, s17, s18, s19,
+    s20,
+};
 use crate::model::Text;
 use crate::model::digest::hex_32;
+
+/// Why a rule is a rule: each type's own file says it, beside the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Basis {
+    /// What the rule asks, as a question.
+    pub asks: &'static str,
+    /// The law, ruling or source it rests on.
+    pub source: &'static str,
+}
 
 /// A way to squeeze a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -92,6 +105,42 @@ impl SqueezeType {
         self.facts().1
     }
 
+    /// What its rule asks, and on what ground.
+    pub const fn basis(self) -> Basis {
+        match self {
+            Self::S01 => s01::BASIS,
+            Self::S02 => s02::BASIS,
+            Self::S03 => s03::BASIS,
+            Self::S04 => s04::BASIS,
+            Self::S05 => s05::BASIS,
+            Self::S06 => s06::BASIS,
+            Self::S07 => s07::BASIS,
+            Self::S08 => s08::BASIS,
+            Self::S09 => s09::BASIS,
+            Self::S10 => s10::BASIS,
+            Self::S11 => s11::BASIS,
+            Self::S12 => s12::BASIS,
+            Self::S13 => s13::BASIS,
+            Self::S14 => s14::BASIS,
+            Self::S15 => s15::BASIS,
+            Self::S16 => s16::BASIS,
+            Self::S17 => s17::BASIS,
+            Self::S18 => s18::BASIS,
+            Self::S19 => s19::BASIS,
+            Self::S20 => s20::BASIS,
+        }
+    }
+
+    /// What its rule asks, as a question.
+    pub const fn asks(self) -> &'static str {
+        self.basis().asks
+    }
+
+    /// The law, ruling or source it rests on.
+    pub const fn source(self) -> &'static str {
+        self.basis().source
+    }
+
     /// κ by default: how culpable the type is.
     pub const fn culpability(self) -> f64 {
         self.facts().2
@@ -108,4 +157,33 @@ pub fn dedup_key(
 ) -> Text {
     let (code, subscription) = (squeeze.code(), subscription.unwrap_or("-"));
     hex_32(&format!("{code}\n{customer}\n{subscription}\n{subject}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/model.md");
+
+    #[test]
+    fn the_page_on_the_model_has_a_row_for_every_type_with_its_ground_and_its_file() {
+        for kind in SqueezeType::ALL {
+            let (code, name) = (kind.code(), kind.name());
+            let of_type = |row: &&str| row.starts_with(&format!("| {code} "));
+            let rows: Vec<&str> = PAGE.lines().filter(of_type).collect();
+            let [row] = rows[..] else { panic!("{code} has {} rows", rows.len()) };
+            let file = format!("src/model/squeeze/{}.rs", code.to_lowercase());
+            for said in [
+                &format!("{code} {name}, κ {:?} |", kind.culpability()),
+                &format!("| {} |", kind.asks()),
+                &format!("| {} |", kind.source()),
+                &format!("(../{file})"),
+            ] {
+                assert!(row.contains(said), "{code} does not say {said}");
+            }
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            let text = std::fs::read_to_string(path).unwrap();
+            assert!(text.contains("mod tests"), "{code} has no tests");
+        }
+    }
 }

@@ -87,7 +87,7 @@ impl SqueezeType {
     }
 
     /// It must stop before it can be resolved: giving the past back does not end what goes on.
-    const fn must_stop_first(self) -> bool {
+    pub const fn must_stop_first(self) -> bool {
         matches!(
             self,
             Self::S01

@@ -7,6 +7,7 @@ mod kind;
 mod lifecycle;
 mod severity;
 mod slot;
+mod told;
 
 pub mod s01;
 pub mod s02;
@@ -31,11 +32,12 @@ pub mod s20;
 
 pub use alert::{Comparator, SqueezeAlert, SqueezeChange};
 pub use bill::{Answer, Bill, Excess, Question};
-pub use kind::{SqueezeType, dedup_key};
+pub use kind::{Basis, SqueezeType, dedup_key};
 pub use lifecycle::Finding;
 pub use s14::Tally;
 pub use severity::{Level, Severity, severity};
 pub use slot::{SqueezeSlot, SqueezeState};
+pub use told::told;
 
 /// A rule for the recurring amount of a bill.
 type Rule = fn(Question<'_>) -> Answer;

@@ -1,6 +1,6 @@
 //! S01, legacy overpricing: a long-standing customer pays more than an equal plan costs that the firm sells today.
 //!
-//! Rests on: a telecom's legacy plans; CMA loyalty-penalty response 2018; Ofcom and EECC best-tariff duties; FCA Consumer Duty.
+//! What it rests on is said in [`BASIS`].
 
 use super::SqueezeType;
 use super::bill::{Answer, Question};
@@ -52,6 +52,12 @@ fn has_declined(Question { step, subscription, bill, .. }: Question<'_>) -> bool
             at_least(&declined.version.attributes, &best.version.attributes)
         })
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "is a long-standing customer billed more than an equal plan costs that the firm sells today?",
+    source: "a telecom's legacy plans; CMA loyalty-penalty response 2018; Ofcom and EECC best-tariff duties; FCA Consumer Duty",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S02, renewal price walk: a renewal dearer than what a new customer would be asked for the same.
 //!
-//! Rests on: FCA PS21/5, ICOBS 6B.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType};
 use crate::model::Money;
@@ -41,6 +41,12 @@ pub fn judge(
         ..finding.on(Some((subscription.id.clone(), monthly(renewal))))
     })
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "is a renewal dearer than what a new customer would be asked for the same?",
+    source: "FCA PS21/5, ICOBS 6B",
+};
 
 #[cfg(test)]
 mod tests {

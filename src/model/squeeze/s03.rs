@@ -1,6 +1,6 @@
 //! S03, end-of-term penalty: the term is over, nobody said so, and the price stayed above what is now to be had.
 //!
-//! Rests on: Ofcom's end-of-contract notices.
+//! What it rests on is said in [`BASIS`].
 
 use super::SqueezeType;
 use super::bill::{Answer, Excess, Question};
@@ -36,6 +36,12 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
         |best| bill.finding_against(SqueezeType::S03, subscription, &subject, best),
     )))
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "is the term over, unsaid, and the price still above what is now to be had?",
+    source: "Ofcom's end-of-contract notices",
+};
 
 #[cfg(test)]
 mod tests {

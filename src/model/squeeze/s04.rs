@@ -1,6 +1,6 @@
 //! S04, charge after cancellation: money taken for service from after the customer's cancellation takes effect.
 //!
-//! Rests on: ROSCA, 15 USC 8403(3); DMCCA refunds.
+//! What it rests on is said in [`BASIS`].
 
 use super::bill::{Answer, Excess, Question};
 use super::{Finding, SqueezeType};
@@ -37,6 +37,12 @@ pub fn judge_charge(
             .on(Some((subscription.id.clone(), subscription.monthly_charge())))
     })
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "was money taken for service from after the cancellation took effect?",
+    source: "ROSCA, 15 USC 8403(3); DMCCA refunds",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S05, cancellation obstruction: leaving is made harder than joining.
 //!
-//! Rests on: FTC v. Amazon 2025; ROSCA; CA AB 2863; DE §312k BGB.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType};
 use crate::model::subscription::{CancelRequest, Subscription};
@@ -31,6 +31,12 @@ pub fn finding(subscription: &Subscription, request: &CancelRequest) -> Finding 
         ..finding.on(Some((subscription.id.clone(), subscription.monthly_charge())))
     }
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "was leaving made harder than joining?",
+    source: "FTC v. Amazon 2025; ROSCA; CA AB 2863; DE §312k BGB",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S06, undelivered service charged: a total failure of the firm's, not paid for a month after it was mended.
 //!
-//! Rests on: Ofcom's automatic compensation; US DOT; EU261.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType};
 use crate::model::Money;
@@ -49,6 +49,12 @@ pub fn judge(
         Finding::one_off(SqueezeType::S06, failure.id.clone(), missing, failure.id.clone());
     Some(finding.on(subscription.map(|held| (held.id.clone(), held.monthly_charge()))))
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "was a total failure of the firm's still unpaid for a month after it was mended?",
+    source: "Ofcom's automatic compensation; US DOT; EU261",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S07, dormant subscription: billed month after month for what nobody has used for a year, unsaid.
 //!
-//! Rests on: CMA's Xbox undertakings 2022; Netflix 2020.
+//! What it rests on is said in [`BASIS`].
 
 use super::SqueezeType;
 use super::bill::{Answer, Excess, Question};
@@ -21,6 +21,12 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
     let excess = Excess { monthly: bill.monthly, added: bill.recurring };
     Answer::Holds(Box::new(bill.finding(SqueezeType::S07, subscription, "-", excess)))
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "is a subscription billed that nobody has used for a year, unsaid?",
+    source: "CMA's Xbox undertakings 2022; Netflix 2020",
+};
 
 #[cfg(test)]
 mod tests {

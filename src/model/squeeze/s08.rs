@@ -1,6 +1,6 @@
 //! S08, credit breakage: the customer's money lapses unsaid, or stays with the firm after the account is closed.
 //!
-//! Rests on: Ofgem's final credit; Reg E 1005.20.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType};
 use crate::model::customer::Credit;
@@ -32,6 +32,12 @@ pub fn judge_expiry(step: &Step<'_>, credit: &Credit) -> Option<Finding> {
 pub fn judge_closing(step: &Step<'_>, credit: &Credit) -> Option<Finding> {
     finding(step, credit).filter(|_| credit.is_paid_for)
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "did the customer's money lapse unsaid, or stay with the firm after the account was closed?",
+    source: "Ofgem's final credit; Reg E 1005.20",
+};
 
 #[cfg(test)]
 mod tests {

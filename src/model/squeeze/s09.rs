@@ -1,6 +1,6 @@
 //! S09, hidden fee: the charges of a quote come to more than it said was mandatory.
 //!
-//! Rests on: DMCCA s.230; 16 CFR 464.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType};
 use crate::model::customer::Quote;
@@ -21,6 +21,12 @@ pub fn finding(quote: &Quote, excess: i64, charge_id: &Text) -> Finding {
     let new = Money::new(excess - quote.evaluated, quote.total.currency);
     Finding::one_off(SqueezeType::S09, quote.id.clone(), new, charge_id.clone())
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "did the charges of a quote come to more than it said was mandatory?",
+    source: "DMCCA s.230; 16 CFR 464",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S10, price guarantee breach: a pre-order promised the lowest price, a lower one was listed, and the difference was not paid.
 //!
-//! Rests on: a pre-order price guarantee.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType};
 use crate::model::Money;
@@ -48,6 +48,12 @@ pub fn finding(guarantee: &Guarantee, missing: Money) -> Finding {
         guarantee.order_id.clone(),
     )
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "was a lower price listed while the lowest was guaranteed, and the difference not paid?",
+    source: "a pre-order price guarantee",
+};
 
 #[cfg(test)]
 mod tests {

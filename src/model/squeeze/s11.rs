@@ -1,6 +1,6 @@
 //! S11, vulnerability exploited: a squeeze goes on for two weeks against a customer known to be vulnerable.
 //!
-//! Rests on: FCA FG21/1.
+//! What it rests on is said in [`BASIS`].
 
 use super::bill::Bill;
 use super::{Finding, SqueezeSlot, SqueezeType};
@@ -52,6 +52,12 @@ pub fn judge(
     };
     causes.iter().map(finding).collect()
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "has another squeeze gone on for two weeks against a customer known to be vulnerable?",
+    source: "FCA FG21/1",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S12, auto-renewal without notice: renewed in silence, and dearer.
 //!
-//! Rests on: notice windows of UK telecom and California; the FCA's opt-out.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType, s02};
 use crate::model::Money;
@@ -29,6 +29,12 @@ pub fn judge(
         ..finding.on(Some((subscription.id.clone(), monthly)))
     })
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "was a contract renewed in silence, and dearer?",
+    source: "notice windows of UK telecom and California; the FCA's opt-out",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S13, fee stacking: one cause, several penalties.
 //!
-//! Rests on: the Consumer Duty's price and value outcome.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType};
 use crate::model::Text;
@@ -27,6 +27,12 @@ pub fn judge<'a>(
             .on(subscription)
     })
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "was a second penalty charged for one cause?",
+    source: "the Consumer Duty's price and value outcome",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S14, bill shock: a bill far beyond the customer's own usual, and no warning before it.
 //!
-//! Rests on: the EU's roaming warning at 80 %.
+//! What it rests on is said in [`BASIS`].
 
 use super::bill::Bill;
 use super::{Finding, SqueezeType};
@@ -78,6 +78,12 @@ pub fn judge(step: &Step<'_>, subscription: &Subscription, bill: &Bill<'_>) -> O
             .on(Some((subscription.id.clone(), bill.monthly)))
     })
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "is a bill far beyond the customer's own usual, with no warning before it?",
+    source: "the EU's roaming warning at 80 %",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S15, back billing: use from more than a year ago, billed late by the firm's own fault.
 //!
-//! Rests on: Ofgem's 12-month limit.
+//! What it rests on is said in [`BASIS`].
 
 use super::bill::Bill;
 use super::{Finding, SqueezeType};
@@ -38,6 +38,12 @@ pub fn judge(step: &Step<'_>, subscription: &Subscription, bill: &Bill<'_>) -> O
         .on(Some((subscription.id.clone(), bill.monthly)))
     })
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "was use from more than a year ago billed late by the firm's own fault?",
+    source: "Ofgem's 12-month limit",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S16, undisclosed mid-term rise: dearer within the term, neither agreed at sale nor announced in time.
 //!
-//! Rests on: Ofcom's rules from 17 January 2025; EECC art. 105(4), unchecked.
+//! What it rests on is said in [`BASIS`].
 
 use super::bill::{Answer, Question};
 use super::{Finding, SqueezeSlot, SqueezeType};
@@ -49,6 +49,12 @@ pub fn holds_for(slot: &SqueezeSlot, question: Question<'_>) -> bool {
 pub fn judge(question: Question<'_>) -> Answer {
     question.going_on(SqueezeType::S16, holds_for)
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "was the price raised within the term, neither agreed at sale nor announced in time?",
+    source: "Ofcom's rules from 17 January 2025; EECC art. 105(4), unchecked",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S17, trial trap: the first paid bill after a trial that nobody reminded of.
 //!
-//! Rests on: DMCCA s.258; Singapore's CPFT opt-out regulations.
+//! What it rests on is said in [`BASIS`].
 
 use super::bill::{Answer, Bill, Excess, Question};
 use super::{Finding, SqueezeType};
@@ -34,6 +34,12 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
     let finding = bill.finding(SqueezeType::S17, subscription, "-", excess);
     Answer::Holds(Box::new(Finding { evidence_per_severity: 1.0, ..finding }))
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "is this the first paid bill after a trial whose end nobody reminded of?",
+    source: "DMCCA s.258; Singapore's CPFT opt-out regulations",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S18, refund withheld: an agreed refund that did not come.
 //!
-//! Rests on: the promise ledger.
+//! What it rests on is said in [`BASIS`].
 
 use super::{Finding, SqueezeType};
 use crate::model::{Money, Text};
@@ -9,6 +9,10 @@ use crate::model::{Money, Text};
 pub fn finding(promise_id: &Text, stake: Money) -> Finding {
     Finding::one_off(SqueezeType::S18, promise_id.clone(), stake, promise_id.clone())
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis =
+    super::Basis { asks: "did an agreed refund not come?", source: "the promise ledger" };
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! S19, acquisition gap: existing customers are kept from the better plan that new ones get.
 //!
-//! Rests on: Ofgem SLC 22B.
+//! What it rests on is said in [`BASIS`].
 
 use super::SqueezeType;
 use super::bill::{Answer, Question};
@@ -33,6 +33,12 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
             .map(|best| bill.finding_against(SqueezeType::S19, subscription, &bill.plan_id, &best)),
     )
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "are existing customers kept from the better plan that new ones get?",
+    source: "Ofgem SLC 22B",
+};
 
 #[cfg(test)]
 mod tests {

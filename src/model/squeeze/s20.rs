@@ -1,6 +1,6 @@
 //! S20, allowance erosion: less for the same price, without consent.
 //!
-//! Rests on: DMCCA, UCPD, unchecked.
+//! What it rests on is said in [`BASIS`].
 
 use super::bill::{Answer, Question};
 use super::{Finding, SqueezeSlot, SqueezeType};
@@ -54,6 +54,12 @@ pub fn holds_for(slot: &SqueezeSlot, question: Question<'_>) -> bool {
 pub fn judge(question: Question<'_>) -> Answer {
     question.going_on(SqueezeType::S20, holds_for)
 }
+
+/// What the rule asks, and on what ground.
+pub const BASIS: super::Basis = super::Basis {
+    asks: "is there less for the same price, without consent?",
+    source: "DMCCA, UCPD, unchecked",
+};
 
 #[cfg(test)]
 mod tests {
