@@ -34,6 +34,8 @@
 //!
 //! Three in ten who join within a year have a term of twelve months; it is renewed with notice (80 %), at a raised price (30 %).
 //! Not made: suppressions, retractions, price and term changes in mid-term, trials, penalty fees, credits.
+//!
+//! [`Population`] is other customers of the same firm, of whom is known who is squeezed; [`Comparison`] counts what was found.
 
 mod agenda;
 mod billing;

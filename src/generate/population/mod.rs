@@ -53,7 +53,7 @@ pub struct PopulationSettings {
     pub decoys: Share,
 }
 
-/// The population.
+/// Customers of whom it is known who is squeezed, and who only looks so. The same settings give the same population everywhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Population {
     settings: PopulationSettings,
@@ -61,10 +61,10 @@ pub struct Population {
     until: EventTime,
 }
 
-/// A story with its decoys: what it tells and plants.
+/// Tells a story, and plants what it arranged.
 type Story = fn(&mut History);
 
-/// Stories about the line: a customer has one, planted or as a decoy.
+/// Stories of the line, each with its decoys: a customer has one of them at most.
 const LINE_STORIES: [(Story, Story); 12] = [
     (pricing::plant_s01, pricing::decoy_s01),
     (terms::plant_s02, terms::decoy_s02),
@@ -80,7 +80,7 @@ const LINE_STORIES: [(Story, Story); 12] = [
     (terms::plant_s20, terms::decoy_s20),
 ];
 
-/// Stories beside the line's own.
+/// Stories beside the line's own; again one at most.
 const OTHER_STORIES: [(Story, Story); 8] = [
     (money::plant_s06, money::decoy_s06),
     (money::plant_s08, money::decoy_s08),
