@@ -66,7 +66,9 @@ pub fn explain(explanation: &Explanation) -> Vec<String> {
     let Explanation { view, grounds } = explanation;
     let mut sentences = standing(view.band, &view.trust);
     sentences.extend(parts(&view.trust));
-    sentences.extend(grounds.moved.iter().map(|moved| change(moved, Some(view.trust.score))));
+    if let (Some(moved), Some(published)) = (&grounds.moved, view.last_published) {
+        sentences.push(change(moved, published, Some(view.trust.score)));
+    }
     sentences.extend(promises(&view.promises));
     sentences.extend(grounds.squeezes.iter().cloned());
     sentences.extend(view.money.iter().map(|(currency, money)| money_moved(*currency, money)));
@@ -81,9 +83,8 @@ pub fn explain(explanation: &Explanation) -> Vec<String> {
 /// What the record `changed`, published at `time`, says of how the score moved and why it is what it is: the sentences of
 /// [`explain`] that are about the change and the parts, from the record alone.
 pub fn explain_change(time: EventTime, changed: &ScoreChanged) -> Vec<String> {
-    let ScoreChanged { reading, previous, change: terms, .. } = changed;
-    let moved = Moved { at: time, previous: *previous, score: reading.score, change: *terms };
-    parts(reading).into_iter().chain([change(&moved, None)]).collect()
+    let (reading, moved) = (&changed.reading, Moved::new(time, &changed.change));
+    parts(reading).into_iter().chain([change(&moved, reading.score, None)]).collect()
 }
 
 /// Where the score stands, and how sure that is.
@@ -139,11 +140,10 @@ fn promises(promises: &BTreeMap<Text, PromiseOutcome>) -> Option<String> {
     (!counts.is_empty()).then(|| format!("Promises remembered: {}.", counts.join(", ")))
 }
 
-/// How the score moved when it was last published; and since, if it is `now` another.
-fn change(moved: &Moved, now: Option<Micros>) -> String {
-    let score = moved.score;
-    let from = less(score, Micros::new(moved.change.iter().map(|term| term.millionths()).sum()));
-    let start = if moved.previous.is_none() { ", where everyone starts" } else { "" };
+/// How the score moved when it was last published, as `score`; and since, if it is `now` another.
+fn change(moved: &Moved, score: Micros, now: Option<Micros>) -> String {
+    let terms = moved.change.map(|term| Micros::new(term.into()));
+    let by = Micros::new(terms.iter().map(|term| term.millionths()).sum());
     let named = |(place, term): (usize, &Micros)| {
         let name = match place {
             0 => "earlier steps too small to publish",
@@ -152,16 +152,13 @@ fn change(moved: &Moved, now: Option<Micros>) -> String {
         };
         (*term != Micros::default()).then(|| format!("{name} {}", signed(*term)))
     };
-    let terms: Vec<String> = moved.change.iter().enumerate().filter_map(named).collect();
-    let terms = if terms.is_empty() { String::new() } else { format!(": {}", terms.join(", ")) };
+    let told: Vec<String> = terms.iter().enumerate().filter_map(named).collect();
+    let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
     let since = now.filter(|now| *now != score).map_or_else(String::new, |now| {
         format!(" Since then it has moved by {}.", signed(less(now, score)))
     });
-    format!(
-        "It was last published at {} as {score}, {} from {from}{start}{terms}.{since}",
-        moved.at,
-        signed(less(score, from))
-    )
+    let (at, from) = (moved.at, less(score, by));
+    format!("It was last published at {at} as {score}, {} from {from}{told}.{since}", signed(by))
 }
 
 /// What would restore the score.

@@ -36,17 +36,22 @@ pub(super) struct Publication {
     sequences: [u64; 4],
 }
 
-/// How T moved at its last publication: what the record said of it.
+/// How T moved at its last publication: what of the record is not in the state anyway. Kept small, for there is one a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moved {
     /// The record's time: the step's `as_of`.
     pub at: EventTime,
-    /// T as published before, if it was.
-    pub previous: Option<Micros>,
-    /// T as published then.
-    pub score: Micros,
-    /// What moved it, as [`ScoreChanged::change`].
-    pub change: [Micros; 8],
+    /// What moved it, as [`ScoreChanged::change`], in millionths.
+    pub change: [i32; 8],
+}
+
+impl Moved {
+    /// What a record of `at` that says `change` leaves.
+    pub fn new(at: EventTime, change: &[Micros; 8]) -> Self {
+        let small =
+            |term: Micros| i32::try_from(term.millionths()).expect("T moves by less than 1");
+        Self { at, change: change.map(small) }
+    }
 }
 
 impl Publication {
@@ -139,7 +144,7 @@ fn publish_score(
     let from = previous.unwrap_or_else(|| Micros::round(base));
     let parts = entry.customer.trust.parts(after, step.policy);
     let change = explain::change(from, at_last_step, before, after, step.policy);
-    publication.moved = Some(Moved { at: step.as_of, previous, score, change });
+    publication.moved = Some(Moved::new(step.as_of, &change));
     bodies.push(OutputBody::ScoreChanged(Box::new(ScoreChanged {
         reading: after.reading(&parts, step.policy),
         previous,
