@@ -10,6 +10,7 @@ mod fetch;
 mod generate;
 mod ingest;
 mod plant_check;
+mod policy;
 mod replay;
 mod retract;
 mod run;
@@ -55,6 +56,8 @@ enum Verb {
     Suppress(suppress::SuppressArgs),
     /// Have all that is known of a customer forgotten
     Erase(erase::EraseArgs),
+    /// Check, explain and describe policies
+    Policy(policy::PolicyArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
@@ -77,6 +80,7 @@ impl Verb {
             Self::Retract(args) => retract::run(&args),
             Self::Suppress(args) => suppress::run(&args),
             Self::Erase(args) => erase::run(&args),
+            Self::Policy(args) => policy::run(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::PlantCheck(args) => plant_check::check(&args),

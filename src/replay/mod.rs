@@ -3,6 +3,7 @@
 //! It reads no clock, knows no Kafka and decides nothing about trust. Where lines come from and where effects go is the caller's
 //! business; [`Folder`] is where the command line puts them.
 
+mod case;
 mod folder;
 mod reference;
 mod summary;
@@ -22,6 +23,7 @@ use crate::engine::{
 use crate::model::{Catalogue, Event, EventTime, Policy};
 use crate::wire::{self, Expect, RecordRef};
 
+pub use case::{Case, Mismatch, read_cases};
 pub use folder::{Existing, Folder, FolderError};
 pub use reference::{ReferenceError, read_reference};
 pub use summary::Summary;
