@@ -7,6 +7,7 @@ mod kind;
 mod lifecycle;
 mod severity;
 mod slot;
+mod window;
 
 pub mod s01;
 pub mod s02;
