@@ -48,9 +48,10 @@ impl Service {
 
     fn put(&self, partition: i32, state: PartitionState, inbox: SyncSender<Query>) {
         let restored_ratio = if state == PartitionState::Running { 1.0 } else { 0.425 };
-        self.live
-            .partitions
-            .insert(partition, PartitionStatus { state, lag_records: 7, restored_ratio, inbox });
+        self.live.partitions.insert(
+            partition,
+            PartitionStatus { state, lag_records: 7, restored_ratio, policy: None, inbox },
+        );
     }
 
     /// The partition with a worker that knows Ada.

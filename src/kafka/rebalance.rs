@@ -95,7 +95,8 @@ impl Worker {
         self.partitions.insert(partition, Owned::new());
         let inbox = self.inbox_sender.clone();
         let state = PartitionState::Restoring;
-        let status = PartitionStatus { state, lag_records: 0, restored_ratio: 0.0, inbox };
+        let status =
+            PartitionStatus { state, lag_records: 0, restored_ratio: 0.0, policy: None, inbox };
         self.shared.live.partitions.insert(partition, status);
         self.shared.observer.observe(Fact::PartitionAssigned { partition });
     }
