@@ -13,8 +13,8 @@ use goodfaith::engine::{
     CustomerView, DimensionReading, LoyaltyReading, ReciprocityView, TrustReading,
 };
 use goodfaith::http::{Api, router};
-use goodfaith::live::{Live, PartitionState, PartitionStatus, Query};
-use goodfaith::model::{Class, EventTime, Micros};
+use goodfaith::live::{Live, PartitionState, PartitionStatus, PolicyStatus, Query, RefusedPolicy};
+use goodfaith::model::{Class, EventTime, Micros, Policy, Warming};
 use goodfaith::wire;
 use serde_json::Value;
 use tokio::runtime;
@@ -360,4 +360,44 @@ fn a_service_has_started_once_its_workers_polled() {
     service.live.is_started.store(false, Ordering::Relaxed);
     assert_eq!(service.get("/startupz").status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(service.get("/readyz").status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[test]
+fn the_policy_is_told_by_partition_and_active_only_where_it_is_everywhere() {
+    let service = Service::new();
+    let show = |partition: i32, version: &str, fingerprint: u64, toml: &str| {
+        let mut warming = Warming::default();
+        let since = EventTime::parse("2025-01-01T00:00:00Z").unwrap();
+        warming.begin(&Policy::default(), &Policy::from_toml(toml).unwrap(), since);
+        drop(service.partition(partition, PartitionState::Running, 1));
+        let policy = PolicyStatus { version: version.into(), fingerprint, warming };
+        service.live.partitions.get_mut(&partition).unwrap().policy = Some(policy);
+    };
+    let told = || -> Value { serde_json::from_str(&service.get("/v1/policy").body).unwrap() };
+    show(0, "keen", 0xfeed, "overpricing_tolerance.minor = 1");
+    show(1, "generic-1", 1, "");
+    let body = told();
+    assert_eq!(body["active"], Value::Null, "the two differ");
+    assert_eq!(
+        body["partitions"][0],
+        serde_json::json!({
+            "partition": 0,
+            "policy": {"version": "keen", "hash": "000000000000feed"},
+            "warming": [{
+                "type": "S01", "name": "legacy_overpricing", "state": "warming",
+                "since": "2025-01-01T00:00:00.000Z", "until": "2025-03-04T00:00:00.000Z"
+            }]
+        })
+    );
+    show(1, "keen", 0xfeed, "");
+    let refused =
+        RefusedPolicy { version: "slow".into(), fingerprint: 2, reason: "a half-life".to_owned() };
+    service.live.refuse_policy(refused);
+    let body = told();
+    assert_eq!(body["active"], body["partitions"][1]["policy"]);
+    assert_eq!(
+        (&body["detectors"][0]["state"], &body["detectors"][1]["state"]),
+        (&Value::from("warming"), &Value::from("live"))
+    );
+    assert_eq!(body["refused"]["reason"], "a half-life");
 }
