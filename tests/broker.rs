@@ -156,7 +156,7 @@ fn a_restart_goes_on_where_the_last_commit_was() {
     assert_is_oracle(&deployment);
 }
 
-/// Publishes a policy on the reference topic.
+/// Puts a policy on the reference topic that `policy publish` would not.
 fn publish(deployment: &Deployment, json: &str) {
     let value = format!(
         r#"{{"specversion":"1.0","id":"p","source":"/test","type":"io.goodfaith.policy.published.v1","time":"2020-01-01T00:00:00Z","data":{{"policy":{json}}}}}"#
@@ -176,10 +176,8 @@ fn a_policy_published_in_flight_comes_into_force_everywhere_and_is_restored() {
     deployment.produce(first);
     let service = deployment.start(&facts);
     deployment.wait_handled(PATIENCE);
-    publish(
-        &deployment,
-        r#"{"version":"keen","base_rate":0.4,"overpricing_tolerance":{"share":0}}"#,
-    );
+    deployment
+        .publish("version = \"keen\"\nbase_rate = 0.4\noverpricing_tolerance = { share = 0 }");
     wait_until("it is in force on every partition", PATIENCE, || {
         facts.count("PolicyActivated") == 8
     });

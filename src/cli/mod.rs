@@ -5,6 +5,7 @@ mod about;
 mod demo;
 mod generate;
 mod ingest;
+mod policy;
 mod replay;
 mod run;
 
@@ -42,6 +43,8 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
+    /// Put a policy in force while events flow
+    Policy(policy::PolicyArgs),
     /// Write the events of a simulated telecom to a file
     Gen(generate::GenArgs),
     /// Write a completion script for a shell to stdout
@@ -57,6 +60,7 @@ impl Verb {
             Self::Run(args) => run::run(&args),
             Self::Replay(args) => replay::replay(&args),
             Self::Ingest(args) => ingest::run(&args),
+            Self::Policy(args) => policy::policy(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::Completions(args) => about::completions(&args),
             Self::Version(args) => about::version(&args),

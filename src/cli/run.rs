@@ -65,7 +65,7 @@ fn print_settings(config: &Config, format: Format) -> io::Result<()> {
 }
 
 /// The environment, as far as it is text: no setting is anything else.
-fn environment() -> BTreeMap<String, String> {
+pub(super) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()

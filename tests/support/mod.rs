@@ -136,6 +136,22 @@ impl Deployment {
         Process(command.spawn().unwrap())
     }
 
+    /// Publishes a policy, in TOML, by the command for it.
+    pub(crate) fn publish(&self, policy: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        fs::write(&file, policy).unwrap();
+        let KafkaSettings { bootstrap_servers, prefix, .. } = &self.settings;
+        let published = Command::new(env!("CARGO_BIN_EXE_goodfaith"))
+            .args(["policy", "publish"])
+            .arg(&file)
+            .args(["--set", &format!("kafka.bootstrap_servers={bootstrap_servers}")])
+            .args(["--set", &format!("kafka.topic_prefix={prefix}")])
+            .output()
+            .unwrap();
+        assert!(published.status.success(), "{published:?}");
+    }
+
     /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
     pub(crate) fn produce(&self, input: &[Line]) {
         let producer: BaseProducer = self
