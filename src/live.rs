@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use tokio::sync::oneshot;
 
 use crate::engine::CustomerView;
-use crate::model::{Text, Warming};
+use crate::model::{Policy, Text, Warming};
 
 /// The read side of the service.
 #[derive(Debug, Default)]
@@ -52,10 +52,10 @@ pub struct PartitionStatus {
 }
 
 /// The policy in force on a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PolicyStatus {
-    /// Its version.
-    pub version: Text,
+    /// The policy.
+    pub policy: Arc<Policy>,
     /// Its content hash.
     pub fingerprint: u64,
     /// The rules that gather.

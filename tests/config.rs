@@ -244,7 +244,7 @@ fn a_policy_is_looked_for_beside_the_file_and_checked() {
         .to_string();
     assert_eq!(version, "mine-2");
     let refusal = Case::new(&config).file("policy.toml", "base_rate = 1.5").refusal();
-    insta::assert_snapshot!(refusal, @"goodfaith.toml:4:1: policy.file: cannot use policy.toml: base_rate = 1.5 is out of range: above 0 and below 1");
+    insta::assert_snapshot!(refusal, @"goodfaith.toml:4:1: policy.file: cannot use policy.toml: line 1: base_rate: 1.5 is out of range: above 0 and below 1");
     assert!(
         Case::new(&config)
             .refusal()

@@ -365,17 +365,19 @@ fn a_service_has_started_once_its_workers_polled() {
 #[test]
 fn the_policy_is_told_by_partition_and_active_only_where_it_is_everywhere() {
     let service = Service::new();
-    let show = |partition: i32, version: &str, fingerprint: u64, toml: &str| {
+    let show = |partition: i32, fingerprint: u64, toml: &str| {
+        let policy = Arc::new(Policy::from_toml(toml).unwrap());
         let mut warming = Warming::default();
         let since = EventTime::parse("2025-01-01T00:00:00Z").unwrap();
-        warming.begin(&Policy::default(), &Policy::from_toml(toml).unwrap(), since);
+        warming.begin(&Policy::default(), &policy, since);
         drop(service.partition(partition, PartitionState::Running, 1));
-        let policy = PolicyStatus { version: version.into(), fingerprint, warming };
+        let policy = PolicyStatus { policy, fingerprint, warming };
         service.live.partitions.get_mut(&partition).unwrap().policy = Some(policy);
     };
     let told = || -> Value { serde_json::from_str(&service.get("/v1/policy").body).unwrap() };
-    show(0, "keen", 0xfeed, "overpricing_tolerance.minor = 1");
-    show(1, "generic-1", 1, "");
+    let keen = "version = 'keen'\noverpricing_tolerance.minor = 1\nsqueeze.S07.enabled = false";
+    show(0, 0xfeed, keen);
+    show(1, 1, "");
     let body = told();
     assert_eq!(body["active"], Value::Null, "the two differ");
     assert_eq!(
@@ -389,15 +391,15 @@ fn the_policy_is_told_by_partition_and_active_only_where_it_is_everywhere() {
             }]
         })
     );
-    show(1, "keen", 0xfeed, "");
+    show(1, 0xfeed, keen);
     let refused =
         RefusedPolicy { version: "slow".into(), fingerprint: 2, reason: "a half-life".to_owned() };
     service.live.refuse_policy(refused);
     let body = told();
     assert_eq!(body["active"], body["partitions"][1]["policy"]);
     assert_eq!(
-        (&body["detectors"][0]["state"], &body["detectors"][1]["state"]),
-        (&Value::from("warming"), &Value::from("live"))
+        [0, 1, 6].map(|detector| body["detectors"][detector]["state"].as_str().unwrap()),
+        ["warming", "live", "off"]
     );
     assert_eq!(body["refused"]["reason"], "a half-life");
 }

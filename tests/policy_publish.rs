@@ -54,7 +54,7 @@ fn a_half_life_is_refused_with_the_way() {
 fn a_file_that_is_no_policy_is_the_callers_fault() {
     for (policy, says) in [
         ("base_rate = 0.4", "version"),
-        ("version = \"keen\"\nbase_rate = 4", "base_rate = 4 is out of range"),
+        ("version = \"keen\"\nbase_rate = 4", "line 2: base_rate: 4 is out of range"),
         ("version = \"keen\"\nsudden = 4", "line 2"),
     ] {
         let (code, receipt, words) = checked("keen.toml", policy);

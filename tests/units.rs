@@ -57,7 +57,7 @@ mod check {
 
     use goodfaith::engine::{Breach, Output, OutputBody};
     use goodfaith::model::event::{Attested, Cause};
-    use goodfaith::model::squeeze::{self, Level, SqueezeType};
+    use goodfaith::model::squeeze::{self, SqueezeType};
     use goodfaith::model::*;
     use serde_json::Value;
 
@@ -116,7 +116,7 @@ mod check {
         let alpha = policy.alpha(Cause::from_word(text(&case["cause"])).unwrap());
         let severity = case["severity"]
             .as_u64()
-            .map_or(1.0, |severity| weight::severity_weight(u8::try_from(severity).unwrap()));
+            .map_or(1.0, |severity| policy.failure.weight(u8::try_from(severity).unwrap()));
         let modifiers = eta * alpha * severity;
         let (base, money) = (float(&case["base"]), pounds(&case["minor"]));
         near(weight::evidence_weight(base, money, &policy, modifiers), &case["w"], case);
@@ -288,7 +288,12 @@ mod check {
 
     pub(super) fn band(case: &Value) {
         let current = case["current"].as_str().map(|word| Band::from_word(word).unwrap());
-        let band = Band::next(current, micros(&case["score"]), micros(&case["mass"]));
+        let band = Band::next(
+            current,
+            micros(&case["score"]),
+            micros(&case["mass"]),
+            &Policy::default().bands,
+        );
         assert_eq!(band.as_str(), text(&case["band"]), "{case}");
     }
 
@@ -302,7 +307,11 @@ mod check {
     pub(super) fn lateness(case: &Value) {
         let told = case["told"].as_bool().unwrap();
         let (horizon_ms, late_ms) = (int(&case["horizon_ms"]), int(&case["late_ms"]));
-        near(lateness::lateness_share(horizon_ms, late_ms, told), &case["q"], case);
+        near(
+            lateness::lateness_share(horizon_ms, late_ms, told, &Policy::default().promise),
+            &case["q"],
+            case,
+        );
     }
 
     pub(super) fn severity(case: &Value) {
@@ -318,8 +327,7 @@ mod check {
         );
         near(severity.u, &case["u"], case);
         near(severity.value, &case["severity"], case);
-        let level = Level::of(Micros::round(severity.value));
-        assert_eq!(level.as_str(), text(&case["level"]), "{case}");
+        assert_eq!(severity.level.as_str(), text(&case["level"]), "{case}");
     }
 
     pub(super) fn monthly(case: &Value) {
@@ -368,9 +376,10 @@ mod check {
     pub(super) fn reciprocity(case: &Value) {
         let (purchases, tenure_ms) =
             (float(&case["purchases"]), int(&case["tenure_days"]) * DAY_MS);
-        near(reciprocity::exposure_days(tenure_ms), &case["exposure"], case);
-        near(reciprocity::rate_per_day(purchases, tenure_ms), &case["rate"], case);
-        near(reciprocity::baseline(purchases, tenure_ms), &case["baseline"], case);
+        let policy = Policy::default().reciprocity;
+        near(reciprocity::exposure_days(tenure_ms, &policy), &case["exposure"], case);
+        near(reciprocity::rate_per_day(purchases, tenure_ms, &policy), &case["rate"], case);
+        near(reciprocity::baseline(purchases, tenure_ms, &policy), &case["baseline"], case);
     }
 
     pub(super) fn time(case: &Value) {

@@ -11,11 +11,10 @@ use toml::{Table, Value};
 
 use super::ConfigError;
 use super::raw::RawConfig;
+use crate::model::nearest::hint;
 
 /// What a variable that overrides a setting starts with; `__` stands between its parts.
 const PREFIX: &str = "GOODFAITH__";
-/// Names less alike than this (Jaro-Winkler, 0 to 1) are no misspelling of each other.
-const ALIKE: f64 = 0.75;
 
 /// All layers as one, and where its parts came from.
 #[derive(Debug)]
@@ -165,11 +164,7 @@ fn told(message: &str) -> String {
         _ => return format!("{what}, expected {}", plain(expected)),
     };
     let names = quoted(expected);
-    let hint = match quoted(what).first().and_then(|wrong| nearest(wrong, &names)) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("known here: {}", names.join(", ")),
-    };
-    format!("{unknown}; {hint}")
+    format!("{unknown}; {}", hint(quoted(what).first().unwrap_or(&""), &names))
 }
 
 /// The names in backticks.
@@ -184,13 +179,6 @@ fn plain(expected: &str) -> &str {
         _ if expected.starts_with("struct ") => "a table",
         _ => expected,
     }
-}
-
-/// The one of `names` most like `wrong`, if any is like it at all.
-fn nearest<'a>(wrong: &str, names: &[&'a str]) -> Option<&'a str> {
-    let likeness = |name: &&str| strsim::jaro_winkler(wrong, name);
-    let best = names.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&best) >= ALIKE).then_some(best)
 }
 
 /// The settings among the environment, in the order of their names.

@@ -8,16 +8,6 @@ use crate::model::{
     Band, Dimension, Evidence, EvidenceId, LoyaltyReading, Micros, Sign, TrustPoint, explain,
 };
 
-/// A score, or loyalty, that moved this far is published.
-const CHANGE: i64 = 10_000;
-/// Evidence, and probability of a bad dimension, that say trust is depleted.
-const DEPLETED_MASS: Micros = Micros::new(5_000_000);
-const DEPLETED_PROBABILITY: Micros = Micros::new(900_000);
-const DEPLETED_BELOW: f64 = 0.35;
-/// Words of the customer, and distance to the score, that make a gap.
-const GAP_MASS: Micros = Micros::new(3_000_000);
-const GAP: i64 = 200_000;
-
 /// What was last published of a customer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Publication {
@@ -114,9 +104,11 @@ fn publish_score(
     let score = Micros::round(after.score);
     let (previous, previous_band) =
         (publication.last.map(|(score, _)| score), publication.last.map(|(_, band)| band));
-    let band = Band::next(previous_band, score, Micros::round(after.evidence_mass()));
+    let band =
+        Band::next(previous_band, score, Micros::round(after.evidence_mass()), &step.policy.bands);
     let moved = previous.map(|previous| (score.millionths() - previous.millionths()).abs());
-    if moved.is_some_and(|moved| moved < CHANGE) && previous_band == Some(band) {
+    let enough = step.policy.emission.score_change.millionths();
+    if moved.is_some_and(|moved| moved < enough) && previous_band == Some(band) {
         return;
     }
     publication.last = Some((score, band));
@@ -143,7 +135,8 @@ fn publish_depletion(
         publication.is_depletion_said = false;
         return;
     }
-    if publication.is_depletion_said || Micros::round(after.evidence_mass()) < DEPLETED_MASS {
+    let policy = &step.policy.depletion;
+    if publication.is_depletion_said || Micros::round(after.evidence_mass()) < policy.evidence_min {
         return;
     }
     let probability_below: Vec<(Dimension, Micros)> = Dimension::ALL
@@ -151,10 +144,10 @@ fn publish_depletion(
         .map(|dimension| {
             (
                 *dimension,
-                Micros::round(after.probability_below(*dimension, DEPLETED_BELOW, step.policy)),
+                Micros::round(after.probability_below(*dimension, policy.below, step.policy)),
             )
         })
-        .filter(|(_, probability)| *probability >= DEPLETED_PROBABILITY)
+        .filter(|(_, probability)| *probability >= policy.probability)
         .collect();
     if !probability_below.is_empty() {
         publication.is_depletion_said = true;
@@ -171,17 +164,19 @@ fn publish_gap(
     after: &TrustPoint,
     bodies: &mut Vec<OutputBody>,
 ) {
-    use crate::model::customer::PERCEPTION_HALF_LIFE_MS as HALF_LIFE_MS;
+    let policy = &step.policy.perception;
+    let half_life_ms = policy.half_life_ms;
     let pair = &entry.customer.perceived;
     let was_in = entry.publication.gap;
-    if was_in.is_none() && Micros::round(pair.mass(step.as_of, HALF_LIFE_MS)) < GAP_MASS {
+    if was_in.is_none() && Micros::round(pair.mass(step.as_of, half_life_ms)) < policy.evidence_min
+    {
         return;
     }
-    let has_mass = Micros::round(pair.mass(step.as_of, HALF_LIFE_MS)) >= GAP_MASS;
-    let perceived = Micros::round(pair.expected(step.as_of, HALF_LIFE_MS));
+    let has_mass = Micros::round(pair.mass(step.as_of, half_life_ms)) >= policy.evidence_min;
+    let perceived = Micros::round(pair.expected(step.as_of, half_life_ms));
     let score = Micros::round(after.score);
     let overhang = perceived.millionths() - score.millionths();
-    let is_in = (has_mass && overhang.abs() >= GAP).then_some(overhang > 0);
+    let is_in = (has_mass && overhang.abs() >= policy.gap.millionths()).then_some(overhang > 0);
     entry.publication.gap = is_in;
     if let Some(is_over) = is_in.filter(|_| is_in != was_in) {
         bodies.push(OutputBody::PerceptionGap {
@@ -198,9 +193,10 @@ fn publish_loyalty(entry: &mut Entry, step: &Step<'_>, bodies: &mut Vec<OutputBo
     if !loyalty.is_observed {
         return;
     }
-    let [l, consider, rely, forgive] = loyalty.read(step.as_of).map(Micros::round);
+    let [l, consider, rely, forgive] = loyalty.read(step.as_of, step.policy).map(Micros::round);
     let previous = loyalty.published;
-    if previous.is_some_and(|previous| (l.millionths() - previous.millionths()).abs() < CHANGE) {
+    let enough = step.policy.emission.loyalty_change.millionths();
+    if previous.is_some_and(|previous| (l.millionths() - previous.millionths()).abs() < enough) {
         return;
     }
     loyalty.published = Some(l);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::store::Entry;
-use crate::model::customer::{Overflows, PERCEPTION_HALF_LIFE_MS};
+use crate::model::customer::Overflows;
 use crate::model::squeeze::{SqueezeSlot, SqueezeState, SqueezeType};
 use crate::model::{
     Account, Band, Currency, Dimension, EventTime, LoyaltyReading, Micros, Policy, PromiseOutcome,
@@ -100,7 +100,7 @@ pub(super) fn read(entry: &Entry, watermark: Option<EventTime>, policy: &Policy)
     let at = watermark.map_or(customer.as_of, |watermark| watermark.max(customer.as_of));
     let point = customer.trust.at(at, policy);
     let parts = customer.trust.parts(&point, policy);
-    let [loyalty, consider, rely, forgive] = customer.loyalty.read(at).map(Micros::round);
+    let [loyalty, consider, rely, forgive] = customer.loyalty.read(at, policy).map(Micros::round);
     let reciprocity = customer.loyalty.reciprocity;
     CustomerView {
         customer: Arc::clone(&customer.id),
@@ -110,8 +110,10 @@ pub(super) fn read(entry: &Entry, watermark: Option<EventTime>, policy: &Policy)
         last_published: entry.publication.last.map(|(score, _)| score),
         trust: point.reading(&parts, policy),
         loyalty: LoyaltyReading { loyalty, consider, rely, forgive },
-        perceived: Micros::round(customer.perceived.expected(at, PERCEPTION_HALF_LIFE_MS)),
-        proactive_ratio: Micros::round(customer.proactive.expected(at, PERCEPTION_HALF_LIFE_MS)),
+        perceived: Micros::round(customer.perceived.expected(at, policy.perception.half_life_ms)),
+        proactive_ratio: Micros::round(
+            customer.proactive.expected(at, policy.proactive.half_life_ms),
+        ),
         reciprocity: ReciprocityView {
             trials: reciprocity.trials,
             residual: Micros::round(reciprocity.residual),

@@ -39,7 +39,7 @@ struct OnPartition {
     warming: Vec<Detector>,
 }
 
-/// A rule: live, or warming from one watermark to another. Of several partitions, those of the last to be done.
+/// A rule: live, off, or warming from one watermark to another. Of several partitions, those of the last to be done.
 #[derive(Debug, Serialize)]
 struct Detector {
     r#type: &'static str,
@@ -65,11 +65,15 @@ impl Named {
 }
 
 impl Detector {
-    fn new(kind: SqueezeType, warm_up: Option<WarmUp>) -> Self {
+    fn new(kind: SqueezeType, is_off: bool, warm_up: Option<WarmUp>) -> Self {
         Self {
             r#type: kind.code(),
             name: kind.name(),
-            state: if warm_up.is_some() { "warming" } else { "live" },
+            state: match warm_up {
+                Some(_) => "warming",
+                None if is_off => "off",
+                None => "live",
+            },
             since: warm_up.map(|warm_up| warm_up.since.to_string()),
             until: warm_up.map(|warm_up| warm_up.until.to_string()),
         }
@@ -93,7 +97,7 @@ pub(super) async fn policy(State(api): State<Api>) -> Json<Policies> {
 }
 
 fn named(policy: &PolicyStatus) -> Named {
-    Named::new(&policy.version, policy.fingerprint)
+    Named::new(&policy.policy.version, policy.fingerprint)
 }
 
 fn active(shown: &BTreeMap<i32, Option<PolicyStatus>>) -> Option<Named> {
@@ -104,7 +108,8 @@ fn active(shown: &BTreeMap<i32, Option<PolicyStatus>>) -> Option<Named> {
 
 fn of(partition: i32, policy: Option<PolicyStatus>) -> OnPartition {
     let warming = policy.iter().flat_map(|policy| policy.warming.iter());
-    let warming = warming.map(|(kind, warm_up)| Detector::new(kind, Some(warm_up))).collect();
+    let warming =
+        warming.map(|(kind, warm_up)| Detector::new(kind, false, Some(warm_up))).collect();
     OnPartition { partition, policy: policy.as_ref().map(named), warming }
 }
 
@@ -116,5 +121,12 @@ fn detectors(shown: &BTreeMap<i32, Option<PolicyStatus>>) -> Vec<Detector> {
             *held = warm_up;
         }
     }
-    SqueezeType::ALL.iter().map(|kind| Detector::new(*kind, last.get(kind).copied())).collect()
+    let is_off = |kind: SqueezeType| {
+        let mut policies = shown.values().flatten().peekable();
+        policies.peek().is_some()
+            && policies.all(|shown| !shown.policy.detector(kind).switch.is_enabled)
+    };
+    let detector =
+        |kind: &SqueezeType| Detector::new(*kind, is_off(*kind), last.get(kind).copied());
+    SqueezeType::ALL.iter().map(detector).collect()
 }

@@ -780,8 +780,8 @@ fn show_policy(shared: &Shared, partition: i32, scored: &Scored) {
     let is_shown =
         |shown: &PolicyStatus| shown.fingerprint == fingerprint && shown.warming == *warming;
     if !status.policy.as_ref().is_some_and(is_shown) {
-        let version = scored.engine().policy().version.clone();
-        status.policy = Some(PolicyStatus { version, fingerprint, warming: warming.clone() });
+        let policy = Arc::clone(scored.engine().policy());
+        status.policy = Some(PolicyStatus { policy, fingerprint, warming: warming.clone() });
     }
 }
 

@@ -6,15 +6,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use thiserror::Error;
 
+use super::policy::{Difference, Document, Node, NodeValue, Place, PolicyProblem};
 use super::squeeze::SqueezeType;
-use super::{DAY_MS, Dimension, EventTime, Policy, PolicyError, Text};
+use super::{EventTime, Policy, PolicyError, Text};
 
 /// A policy as it was published: what its author wrote, and what it comes to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyDocument {
-    // Invariant: an object, its members sorted and without blanks, so that one policy is one text.
+    // Invariant: an object, its members sorted and without blanks, so that what is written alike is one text.
     json: Text,
     policy: Arc<Policy>,
 }
@@ -25,12 +27,23 @@ impl PolicyDocument {
     /// # Errors
     /// As [`Policy::from_json`]; also if it states no version, for then nobody could say which policy an output rests on.
     pub fn from_json(text: &str) -> Result<Self, PolicyError> {
-        let policy = Policy::from_json(text)?;
-        let json: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| PolicyError::Syntax(error.to_string()))?;
-        if json.get("version").is_none_or(serde_json::Value::is_null) {
-            return Err(PolicyError::Version);
+        Self::from_document(&Document::from_json(text)?)
+    }
+
+    /// The document a policy file is. Cases written in it are for whoever checks it, and stay behind.
+    ///
+    /// # Errors
+    /// As [`PolicyDocument::from_json`].
+    pub fn from_document(document: &Document) -> Result<Self, PolicyError> {
+        let policy = Policy::from_document(document)?;
+        if document.get("version").is_none_or(|node| node.value == NodeValue::Null) {
+            let problem =
+                PolicyProblem::Expected("a version of its own: outputs carry it".to_owned());
+            let place = Place { line: 1, column: 1 };
+            return Err(PolicyError { place, key: "version".to_owned(), problem });
         }
+        let members = document.root.iter().filter(|(key, _)| *key != "case");
+        let json: Value = members.map(|(key, node)| (key.clone(), json(node))).collect();
         Ok(Self { json: json.to_string().into(), policy: Arc::new(policy) })
     }
 
@@ -45,8 +58,22 @@ impl PolicyDocument {
     }
 }
 
+/// A value of a policy file as JSON.
+fn json(node: &Node) -> Value {
+    match &node.value {
+        NodeValue::Number(number) => (*number).into(),
+        NodeValue::Text { text, .. } => text.as_str().into(),
+        NodeValue::Flag(flag) => (*flag).into(),
+        NodeValue::List(items) => items.iter().map(json).collect(),
+        NodeValue::Table(members) => {
+            members.iter().map(|(key, node)| (key.clone(), json(node))).collect()
+        }
+        NodeValue::Null => Value::Null,
+    }
+}
+
 /// Why a policy cannot replace another in flight: the masses stored of every customer hold a number of the old one.
-#[derive(Debug, Clone, PartialEq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "{key} is {from} and would be {to}: it is part of what is stored of every customer, so it is not changed in flight. Score the log \
      again by a new deployment beside this one, with a group_id and topic_prefix of its own"
@@ -55,9 +82,9 @@ pub struct BakedIn {
     /// The setting.
     pub key: String,
     /// Its value in force.
-    pub from: f64,
+    pub from: String,
     /// The value refused.
-    pub to: f64,
+    pub to: String,
 }
 
 impl Policy {
@@ -67,36 +94,29 @@ impl Policy {
     /// # Errors
     /// The first setting that would have to stay.
     pub fn can_replace(&self, old: &Self) -> Result<(), BakedIn> {
-        for (before, after) in old.baked_in().into_iter().zip(self.baked_in()) {
-            let ((key, from), (_, to)) = (before, after);
-            #[expect(clippy::float_cmp, reason = "both are as stated: any difference is a change")]
-            if from != to {
-                return Err(BakedIn { key, from, to });
+        match self.differences(old).into_iter().find(|difference| difference.entry.is_stored) {
+            Some(Difference { entry, other }) => {
+                Err(BakedIn { key: entry.key, from: other, to: entry.value })
             }
-        }
-        Ok(())
-    }
-
-    /// The settings that stored masses hold, by key, in a fixed order.
-    fn baked_in(&self) -> Vec<(String, f64)> {
-        let of_dimension = |dimension: &Dimension| {
-            let held = self.dimension(*dimension);
-            let half_life_days = held.half_life_ms as f64 / DAY_MS as f64;
-            [("half_life_days", half_life_days), ("lambda", held.lambda)]
-                .map(|(name, value)| (format!("dimensions.{dimension}.{name}"), value))
-        };
-        Dimension::ALL.iter().flat_map(of_dimension).collect()
-    }
-
-    /// Whether the rule of `kind` judges otherwise than under `old`. Its culpability is no part of the rule: like every weight it is
-    /// read at each evaluation, and acts at once.
-    fn judges_otherwise(&self, kind: SqueezeType, old: &Self) -> bool {
-        match kind {
-            SqueezeType::S01 => self.overpricing_tolerance != old.overpricing_tolerance,
-            SqueezeType::S02 => self.renewal_tolerance != old.renewal_tolerance,
-            _ => false,
+            None => Ok(()),
         }
     }
+}
+
+/// Whether the setting `key` is part of what the rule of `kind` judges by. Its culpability is not: like every weight it is read at each
+/// evaluation, and acts at once.
+fn is_of_rule(kind: SqueezeType, key: &str) -> bool {
+    let own = key.strip_prefix("squeeze.").and_then(|rest| rest.split_once('.'));
+    let shared = match kind {
+        SqueezeType::S01 => Some("overpricing_tolerance."),
+        SqueezeType::S02 => Some("renewal_tolerance."),
+        SqueezeType::S03 => Some("notice.end_of_term_"),
+        SqueezeType::S12 => Some("notice.renewal_"),
+        SqueezeType::S16 => Some("notice.price_rise_"),
+        _ => None,
+    };
+    own.is_some_and(|(code, name)| code == kind.code() && name != "culpability")
+        || shared.is_some_and(|prefix| key.starts_with(prefix))
 }
 
 /// The time a rule gathers before it may open a squeeze.
@@ -120,12 +140,17 @@ impl Warming {
     /// No rule gathers.
     pub const NONE: &'static Self = &Self(BTreeMap::new());
 
-    /// Every rule that judges otherwise under `new` than under `old` gathers from `since` on. One that gathers already and is not
-    /// changed goes on.
+    /// Every rule that judges otherwise under `new` than under `old` gathers from `since` on, unless it is off. One that gathers already
+    /// and is not changed goes on.
     pub fn begin(&mut self, old: &Policy, new: &Policy, since: EventTime) {
+        let differences = new.differences(old);
         for kind in SqueezeType::ALL.iter().copied() {
-            let until = since.plus_days(kind.window_days());
-            if new.judges_otherwise(kind, old) && since < until {
+            if !differences.iter().any(|difference| is_of_rule(kind, &difference.entry.key)) {
+                continue;
+            }
+            self.0.remove(&kind);
+            let until = since.plus_days(kind.window_days(new));
+            if new.detector(kind).switch.is_enabled && since < until {
                 self.0.insert(kind, WarmUp { since, until });
             }
         }
@@ -150,6 +175,7 @@ impl Warming {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::DAY_MS;
 
     fn policy(toml: &str) -> Policy {
         Policy::from_toml(toml).unwrap()
@@ -180,13 +206,17 @@ mod tests {
     #[test]
     fn what_stored_masses_hold_may_not_and_is_named() {
         for (key, from, to) in [
-            ("dimensions.integrity.lambda", 2.0, 2.5),
-            ("dimensions.care.half_life_days", 180.0, 90.5),
-            ("dimensions.proactivity.half_life_days", 365.0, 366.0),
+            ("dimensions.integrity.lambda", "2", "2.5"),
+            ("dimensions.care.half_life_days", "180", "90.5"),
+            ("perception.half_life_days", "180", "181"),
+            ("loyalty.half_life_days", "365", "366"),
+            ("reciprocity.half_life_days", "90", "91"),
+            ("squeeze.S14.half_life_days", "180", "181"),
         ] {
             let new = policy(&format!("{key} = {to}"));
             let refused = new.can_replace(&Policy::default()).unwrap_err();
-            assert_eq!(refused, BakedIn { key: key.to_owned(), from, to });
+            let (key, from, to) = (key.to_owned(), from.to_owned(), to.to_owned());
+            assert_eq!(refused, BakedIn { key: key.clone(), from, to });
             assert!(refused.to_string().contains("new deployment"), "{refused}");
             assert!(Policy::default().can_replace(&new).is_err(), "{key} back");
         }
@@ -195,13 +225,27 @@ mod tests {
     #[test]
     fn a_rule_that_judges_otherwise_gathers_for_its_window() {
         assert_eq!(warming("", "overpricing_tolerance.minor = 50"), [("S01", 62)]);
+        assert_eq!(warming("overpricing_tolerance.minor = 50", ""), [("S01", 62)], "also back");
+        assert_eq!(warming("", "squeeze.S01.evaluations = 3"), [("S01", 93)]);
+        assert_eq!(warming("", "notice.renewal_from_days = 50"), [("S12", 50)]);
+        assert_eq!(warming("", "squeeze.S13.products = ['old']"), [("S13", 35)]);
         assert_eq!(
             warming("", "renewal_tolerance.share = 0"),
             [],
             "it judges one record by itself"
         );
         assert_eq!(warming("", "squeeze.S01 = 2"), [], "a weight acts at once");
-        assert_eq!(warming("overpricing_tolerance.minor = 50", ""), [("S01", 62)], "also back");
+    }
+
+    #[test]
+    fn a_rule_gathers_once_it_is_turned_on_and_not_while_it_is_off() {
+        let off = "squeeze.S07.enabled = false";
+        assert_eq!(warming("", off), []);
+        assert_eq!(warming(off, ""), [("S07", 62)]);
+        let (mut warming, since) = (Warming::default(), EventTime::default());
+        warming.begin(&policy(off), &Policy::default(), since);
+        warming.begin(&Policy::default(), &policy(off), since.plus_days(1));
+        assert_eq!(warming, Warming::default());
     }
 
     #[test]
@@ -222,9 +266,18 @@ mod tests {
     fn a_document_is_one_text_however_it_was_written() {
         let read =
             |text| PolicyDocument::from_json(text).map(|document| document.json().to_owned());
-        let written = "{\"version\": \"b\",\n \"base_rate\": 0.30}";
-        assert_eq!(read(written), Ok(r#"{"base_rate":0.3,"version":"b"}"#.to_owned()));
-        assert_eq!(read("{\"base_rate\":0.3}"), Err(PolicyError::Version));
-        assert!(matches!(read("{\"version\":\"b\",\"base\":1}"), Err(PolicyError::Syntax(_))));
+        let written = "{\"version\": \"b\",\n \"squeeze\": {\"S01\": 2}, \"base_rate\": 0.30}";
+        let text = r#"{"base_rate":0.3,"squeeze":{"S01":2.0},"version":"b"}"#;
+        assert_eq!(read(written).as_deref(), Ok(text));
+        assert_eq!(read(text).as_deref(), Ok(text));
+        let toml = "version = 'b'\nbase_rate = 0.3\nsqueeze.S01 = 2\n[[case]]\nname = 'any'";
+        let document = Document::from_toml(toml).unwrap();
+        assert_eq!(PolicyDocument::from_document(&document).unwrap().json(), text);
+        let refused = |text| read(text).unwrap_err().to_string();
+        assert_eq!(
+            refused("{\"base_rate\":0.3}"),
+            "line 1: version: expected a version of its own: outputs carry it"
+        );
+        assert!(refused("{\"version\":\"b\",\"base\":1}").contains("base"));
     }
 }

@@ -90,9 +90,6 @@ impl Attribute {
     }
 }
 
-/// How long a plan must have been on sale before a customer can be said to miss it, in days.
-const ON_SALE_DAYS: i64 = 30;
-
 /// The version of a plan that is in force at some time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanInForce<'a> {
@@ -152,7 +149,7 @@ impl Catalogue {
     /// Of the plans open to existing customers that dominate `plan_id` at `at` for one who pays `paying` a month, the one of least
     /// cost, ties by plan id.
     ///
-    /// A plan dominates if it is another one, on sale for 30 days, in the currency paid, for all segments or for `segment`, offers
+    /// A plan dominates if it is another one, on sale for `on_sale_days`, in the currency paid, for all segments or for `segment`, offers
     /// at least what `plan_id` does, and costs less than `paying`. `None` if there is none, and also if `plan_id` is not known at
     /// `at`: with nothing known of what the customer has, nothing can be said to be as good.
     pub fn best_eq(
@@ -161,8 +158,9 @@ impl Catalogue {
         at: EventTime,
         segment: Option<&str>,
         paying: Money,
+        on_sale_days: i64,
     ) -> Option<BestPlan> {
-        self.best(false, plan_id, at, segment, paying)
+        self.best(false, plan_id, at.plus_days(-on_sale_days), at, segment, paying)
     }
 
     /// As [`Self::best_eq`], among the plans that only new customers can have.
@@ -172,20 +170,21 @@ impl Catalogue {
         at: EventTime,
         segment: Option<&str>,
         paying: Money,
+        on_sale_days: i64,
     ) -> Option<BestPlan> {
-        self.best(true, plan_id, at, segment, paying)
+        self.best(true, plan_id, at.plus_days(-on_sale_days), at, segment, paying)
     }
 
     fn best(
         &self,
         new_customers_only: bool,
         plan_id: &str,
+        on_sale_by: EventTime,
         at: EventTime,
         segment: Option<&str>,
         paying: Money,
     ) -> Option<BestPlan> {
         let own = self.plan(plan_id, at)?.version;
-        let on_sale_by = at.plus_days(-ON_SALE_DAYS);
         // What is cheap to rule out first: attributes are compared only for plans that cost less.
         self.plans
             .iter()
@@ -288,7 +287,7 @@ mod tests {
     }
 
     fn best(catalogue: &Catalogue, segment: Option<&str>) -> Option<(String, i64)> {
-        let best = catalogue.best_eq("old", day(100), segment, gbp(4500))?;
+        let best = catalogue.best_eq("old", day(100), segment, gbp(4500), 30)?;
         Some((best.plan_id.into(), best.monthly.minor))
     }
 
@@ -335,7 +334,7 @@ mod tests {
         assert_eq!(best(&catalogue, None), None);
         assert_eq!(best(&catalogue, Some("home")), None);
         assert_eq!(best(&catalogue, Some("business")), Some(("firm".to_owned(), 3200)));
-        let bait = catalogue.best_new("old", day(100), None, gbp(4500)).unwrap();
+        let bait = catalogue.best_new("old", day(100), None, gbp(4500), 30).unwrap();
         assert_eq!((&*bait.plan_id, bait.monthly), ("bait", gbp(2000)));
     }
 
@@ -366,8 +365,8 @@ mod tests {
     #[test]
     fn of_an_unknown_plan_nothing_is_said() {
         let catalogue = catalogue();
-        assert_eq!(catalogue.best_eq("lost", day(100), None, gbp(9900)), None);
-        assert_eq!(catalogue.best_eq("small", day(-1), None, gbp(9900)), None);
+        assert_eq!(catalogue.best_eq("lost", day(100), None, gbp(9900), 30), None);
+        assert_eq!(catalogue.best_eq("small", day(-1), None, gbp(9900), 30), None);
     }
 
     #[test]

@@ -14,16 +14,12 @@ use super::loyalty::Loyalty;
 use super::opinion::BetaPair;
 use super::promise::PromiseSlot;
 use super::ring::Ring;
-use super::squeeze::SqueezeSlot;
+use super::squeeze::{SqueezeSlot, SqueezeType};
 use super::step::Step;
 use super::subscription::Subscription;
 use super::timer::Timers;
-use super::{Class, DAY_MS, EventTime, Evidence, EvidenceId, Money, Sign, Text, TrustState};
+use super::{Class, EventTime, Evidence, EvidenceId, Money, Sign, Text, TrustState};
 
-/// Half-life of perceived trust and of the proactive ratio.
-pub const PERCEPTION_HALF_LIFE_MS: i64 = 180 * DAY_MS;
-/// How long a vulnerability marker stays active.
-const VULNERABLE_DAYS: i64 = 365;
 /// Subscriptions, quotes, credits, resolved contacts, fees and guarantees remembered, each.
 pub const FEW: usize = 4;
 
@@ -322,13 +318,25 @@ impl Customer {
         Some(held)
     }
 
-    /// Is a vulnerability marker active at `time`?
-    pub fn is_vulnerable(&self, time: EventTime) -> bool {
+    /// Is a vulnerability marker active at the step's time?
+    pub fn is_vulnerable(&self, step: &Step<'_>) -> bool {
+        let active_days = step.policy.vulnerability.active_days;
         self.vulnerability.as_ref().is_some_and(|marker| {
             marker.value
-                && marker.at.time <= time
-                && time < marker.at.time.plus_days(VULNERABLE_DAYS)
+                && marker.at.time <= step.time
+                && step.time < marker.at.time.plus_days(active_days)
         })
+    }
+
+    /// Is `squeeze` looked for on the plan of `subscription`?
+    pub fn looks_for(
+        &self,
+        step: &Step<'_>,
+        squeeze: SqueezeType,
+        subscription: Option<&str>,
+    ) -> bool {
+        let plan = subscription.and_then(|id| self.subscription(id)).map(|held| &*held.plan.value);
+        step.policy.looks_for(squeeze, plan)
     }
 
     /// Takes in a word on consent; only marketing is remembered.
@@ -361,7 +369,6 @@ impl Customer {
 
     /// The customer could leave without a fee and nobody stands in the way.
     pub fn is_free(&self, time: EventTime) -> bool {
-        use super::squeeze::SqueezeType;
         !self.subscriptions.iter().any(|held| held.is_locked_in(time))
             && !self.squeezes.iter().any(|slot| slot.kind == SqueezeType::S05 && slot.is_open())
     }

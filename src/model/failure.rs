@@ -6,9 +6,6 @@ use super::promise::Aftermath;
 use super::weight::evidence_weight;
 use super::{Class, EventTime, Evidence, Policy, Sign, Text};
 
-/// w by severity 1 to 4, before η and α.
-const SEVERITY_WEIGHTS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
-
 /// All that is known of one failure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FailureSlot {
@@ -49,9 +46,8 @@ impl FailureSlot {
     /// w of the failure itself.
     pub fn weight(&self, policy: &Policy) -> f64 {
         let failed = &self.failed.value;
-        let base = SEVERITY_WEIGHTS[usize::from(failed.severity.clamp(1, 4)) - 1];
         evidence_weight(
-            base,
+            policy.failure.weight(failed.severity),
             None,
             policy,
             policy.eta(failed.attested_by) * policy.alpha(failed.cause),
@@ -79,7 +75,7 @@ impl FailureSlot {
         };
         evidence.push(against(Class::ComFail, w, failed_at));
         let classes = [Class::ComCreditNotice, Class::ComCreditRemedy];
-        self.aftermath.credits(w, failed_at, &self.id, classes, &mut evidence);
+        self.aftermath.credits(w, failed_at, &self.id, classes, policy, &mut evidence);
         if let Some(contact) = self.aftermath.contact
             && self.failed.value.detected_by == DetectedBy::Firm
             && [self.aftermath.notice, self.aftermath.remedy]
@@ -87,7 +83,7 @@ impl FailureSlot {
                 .flatten()
                 .all(|told| contact < told)
         {
-            evidence.push(against(Class::ProSilent, 0.75, contact));
+            evidence.push(against(Class::ProSilent, policy.weights.silent, contact));
         }
         evidence
     }

@@ -8,18 +8,7 @@ use super::output::OutputBody;
 use super::reciprocity::baseline;
 use super::step::Step;
 use super::timer::TimerKind;
-use super::{DAY_MS, EventTime, Micros, Text};
-
-/// Half-life of the three components.
-const HALF_LIFE_MS: i64 = 365 * DAY_MS;
-/// Half-life of the rate of purchases.
-const PURCHASE_HALF_LIFE_MS: i64 = 90 * DAY_MS;
-/// How long a failure waits to be forgiven.
-const TRIAL_MS: i64 = 90 * DAY_MS;
-/// How long a gift waits to be returned.
-const RECIPROCITY_MS: i64 = 3 * DAY_MS;
-/// Purchases that make a rhythm.
-const RHYTHM: u32 = 3;
+use super::{EventTime, Micros, Policy, Text};
 
 /// What a customer's behaviour says.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -91,40 +80,44 @@ impl Loyalty {
     }
 
     /// Takes in a sign of loyalty.
-    pub fn gain(&mut self, component: Component, weight: f64, time: EventTime) {
+    pub fn gain(&mut self, step: &Step<'_>, component: Component, weight: f64) {
         self.is_observed = true;
-        self.component(component).add_positive(weight, time, HALF_LIFE_MS);
+        let half_life_ms = step.policy.loyalty.half_life_ms;
+        self.component(component).add_positive(weight, step.time, half_life_ms);
     }
 
     /// Takes in a sign against it.
-    pub fn lose(&mut self, component: Component, weight: f64, time: EventTime) {
+    pub fn lose(&mut self, step: &Step<'_>, component: Component, weight: f64) {
         self.is_observed = true;
-        self.component(component).add_negative(weight, time, HALF_LIFE_MS);
+        let half_life_ms = step.policy.loyalty.half_life_ms;
+        self.component(component).add_negative(weight, step.time, half_life_ms);
     }
 
     /// L and its components, C, R and F, at `at`: each in (0, 1); L is their geometric mean.
-    pub fn read(&self, at: EventTime) -> [f64; 4] {
+    pub fn read(&self, at: EventTime, policy: &Policy) -> [f64; 4] {
+        let half_life_ms = policy.loyalty.half_life_ms;
         let [c, r, f] =
-            [&self.consider, &self.rely, &self.forgive].map(|pair| pair.expected(at, HALF_LIFE_MS));
+            [&self.consider, &self.rely, &self.forgive].map(|pair| pair.expected(at, half_life_ms));
         [libm::cbrt(c * r * f), c, r, f]
     }
 }
 
 impl Customer {
     /// Opens a trial of forgiveness: a failure, or a broken promise, of some weight.
-    pub fn open_trial(&mut self, key: &Text, opened_at: EventTime) {
+    pub fn open_trial(&mut self, step: &Step<'_>, key: &Text, opened_at: EventTime) {
         if self.loyalty.trials.len() == FEW {
             self.overflows.trial += 1;
             return;
         }
         self.loyalty.trials.push(Trial { key: key.clone(), opened_at });
-        self.timers.arm(TimerKind::Trial, key, opened_at.plus(TRIAL_MS));
+        self.timers.arm(TimerKind::Trial, key, opened_at.plus(step.policy.loyalty.trial_ms));
     }
 
-    /// Ends the open trials that began within 90 days before the step: forgiven or not.
+    /// Ends the open trials whose time is not up at the step: forgiven or not.
     pub fn end_trials(&mut self, step: &Step<'_>, is_forgiven: bool) {
+        let policy = &step.policy.loyalty;
         let is_within = |trial: &Trial| {
-            trial.opened_at <= step.time && step.time <= trial.opened_at.plus(TRIAL_MS)
+            trial.opened_at <= step.time && step.time <= trial.opened_at.plus(policy.trial_ms)
         };
         let (ended, open): (Vec<Trial>, Vec<Trial>) =
             std::mem::take(&mut self.loyalty.trials).into_iter().partition(is_within);
@@ -132,9 +125,9 @@ impl Customer {
         for trial in ended {
             self.timers.disarm(TimerKind::Trial, &trial.key);
             if is_forgiven {
-                self.loyalty.gain(Component::Forgive, 1.0, step.time);
+                self.loyalty.gain(step, Component::Forgive, policy.forgiven);
             } else {
-                self.loyalty.lose(Component::Forgive, 1.0, step.time);
+                self.loyalty.lose(step, Component::Forgive, policy.unforgiven);
             }
         }
     }
@@ -146,7 +139,7 @@ impl Customer {
         if let Some(index) = oldest.map(|(index, _)| index) {
             let trial = self.loyalty.trials.remove(index);
             self.timers.disarm(TimerKind::Trial, &trial.key);
-            self.loyalty.gain(Component::Forgive, 0.5, step.time);
+            self.loyalty.gain(step, Component::Forgive, step.policy.loyalty.complaint_withdrawn);
         }
     }
 
@@ -156,7 +149,7 @@ impl Customer {
         let has_active =
             self.subscriptions.iter().any(super::subscription::Subscription::is_active);
         if has_active && self.closed_at.is_none() && self.is_free(step.time) {
-            self.loyalty.gain(Component::Forgive, 0.5, step.time);
+            self.loyalty.gain(step, Component::Forgive, step.policy.loyalty.stayed);
         }
     }
 
@@ -164,18 +157,17 @@ impl Customer {
     pub fn note_purchase(&mut self, step: &mut Step<'_>, is_first_in_category: bool) {
         self.return_gifts(step);
         self.end_trials(step, true);
-        self.loyalty.gain(
-            Component::Consider,
-            if is_first_in_category { 1.0 } else { 0.5 },
-            step.time,
-        );
-        self.loyalty.purchase_rate.add(1.0, step.time, PURCHASE_HALF_LIFE_MS);
+        let policy = &step.policy.loyalty;
+        let weight =
+            if is_first_in_category { policy.purchase_new_category } else { policy.purchase };
+        self.loyalty.gain(step, Component::Consider, weight);
+        self.loyalty.purchase_rate.add(1.0, step.time, step.policy.reciprocity.half_life_ms);
         let (count, first, last) = self.loyalty.purchases.unwrap_or((0, step.time, step.time));
         let (count, first, last) =
             (count.saturating_add(1), first.min(step.time), last.max(step.time));
         self.loyalty.purchases = Some((count, first, last));
-        if count >= RHYTHM {
-            let pause = 3 * last.since(first) / i64::from(count - 1);
+        if count >= policy.rhythm_purchases.max(2) {
+            let pause = i64::from(policy.rhythm_pauses) * last.since(first) / i64::from(count - 1);
             self.timers.arm(TimerKind::Rhythm, "-", last.plus(pause));
         }
     }
@@ -186,14 +178,15 @@ impl Customer {
             self.overflows.trial += 1;
             return;
         }
-        let purchases = self.loyalty.purchase_rate.mass(step.as_of, PURCHASE_HALF_LIFE_MS);
-        let baseline = baseline(purchases, step.as_of.since(self.first_seen));
+        let policy = &step.policy.reciprocity;
+        let purchases = self.loyalty.purchase_rate.mass(step.as_of, policy.half_life_ms);
+        let baseline = baseline(purchases, step.as_of.since(self.first_seen), policy);
         self.loyalty.gifts.push(Gift {
             remedy_id: remedy_id.clone(),
             opened_at: step.time,
             baseline,
         });
-        self.timers.arm(TimerKind::Reciprocity, remedy_id, step.time.plus(RECIPROCITY_MS));
+        self.timers.arm(TimerKind::Reciprocity, remedy_id, step.time.plus(policy.window_ms));
     }
 
     /// A gift's time is up, unreturned.
@@ -207,15 +200,16 @@ impl Customer {
     }
 
     fn return_gifts(&mut self, step: &mut Step<'_>) {
+        let window_ms = step.policy.reciprocity.window_ms;
         let is_within = |gift: &Gift| {
-            gift.opened_at <= step.time && step.time <= gift.opened_at.plus(RECIPROCITY_MS)
+            gift.opened_at <= step.time && step.time <= gift.opened_at.plus(window_ms)
         };
         let (returned, open): (Vec<Gift>, Vec<Gift>) =
             std::mem::take(&mut self.loyalty.gifts).into_iter().partition(is_within);
         self.loyalty.gifts = open;
         for gift in returned {
             self.timers.disarm(TimerKind::Reciprocity, &gift.remedy_id);
-            self.loyalty.gain(Component::Consider, 1.0 - gift.baseline, step.time);
+            self.loyalty.gain(step, Component::Consider, 1.0 - gift.baseline);
             self.end_gift(step, gift, true);
         }
     }
@@ -239,14 +233,15 @@ impl Customer {
 mod tests {
     use crate::model::story::{customer_after, said};
 
-    use super::Customer;
+    use super::{Customer, Policy};
 
     /// C, R and F as the story leaves them: what speaks for and against each, undecayed since the last line's day.
     fn masses(story: &str) -> [(f64, f64); 3] {
         let Customer { loyalty, as_of, .. } = customer_after(story);
+        let half_life_ms = Policy::default().loyalty.half_life_ms;
         [&loyalty.consider, &loyalty.rely, &loyalty.forgive].map(|pair| {
-            let expected = pair.expected(as_of, super::HALF_LIFE_MS);
-            let mass = pair.mass(as_of, super::HALF_LIFE_MS);
+            let expected = pair.expected(as_of, half_life_ms);
+            let mass = pair.mass(as_of, half_life_ms);
             let positive = expected * (mass + 2.0) - 1.0;
             let rounded = |mass: f64| (mass * 1000.0).round() / 1000.0;
             (rounded(positive), rounded(mass - positive))

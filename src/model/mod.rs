@@ -11,6 +11,7 @@ pub mod failure;
 pub mod interval;
 pub mod lateness;
 pub mod loyalty;
+pub mod nearest;
 pub mod number;
 pub mod output;
 pub mod promise;
@@ -29,7 +30,7 @@ pub(crate) mod digest;
 mod evidence;
 mod money;
 mod opinion;
-mod policy;
+pub mod policy;
 mod reading;
 mod rules;
 #[cfg(test)]

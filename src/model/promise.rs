@@ -3,8 +3,9 @@
 use super::event::{Attested, Basis, Cause, Party, Verdict, words};
 use super::fact::{Fact, Stamp, Sums, keep_earliest, keep_latest};
 use super::lateness::lateness_share;
+use super::policy::Promises;
 use super::weight::evidence_weight;
-use super::{Class, DAY_MS, EventTime, Evidence, Money, Policy, Sign, Text};
+use super::{Class, EventTime, Evidence, Money, Policy, Sign, Text};
 
 words! {
     /// What became of a promise.
@@ -88,10 +89,6 @@ pub enum PromiseFact {
 
 /// Renegotiations remembered: the earliest by (time, id).
 const RENEGOTIATIONS: usize = 4;
-/// How long a slot is kept after its last promise event.
-const FORGET_MS: i64 = 30 * DAY_MS;
-/// How soon notice or clean-up must come to earn credit.
-pub(super) const CREDIT_WINDOW_MS: i64 = 7 * DAY_MS;
 
 /// All that is known of one promise.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +145,7 @@ impl Aftermath {
         self.contact = Some(self.contact.map_or(time, |held| held.min(time)));
     }
 
-    /// The credits for a failure of weight `w` at `t`: telling and mending within a week mitigate, but never equal keeping.
+    /// The credits for a failure of weight `w` at `t`: telling and mending soon mitigate, but never equal keeping.
     ///
     /// Source: Erhard, Jensen, Zaffron, *Integrity: A Positive Model* (2009), on honouring one's word.
     pub(super) fn credits(
@@ -157,9 +154,11 @@ impl Aftermath {
         t: EventTime,
         key: &Text,
         classes: [Class; 2],
+        policy: &Policy,
         into: &mut Vec<Evidence>,
     ) {
-        let by = t.plus(CREDIT_WINDOW_MS);
+        let policy = &policy.promise;
+        let by = t.plus(policy.credit_window_ms);
         let credit = |class, weight, time| Evidence {
             class,
             key: key.clone(),
@@ -171,13 +170,14 @@ impl Aftermath {
             && notice <= by
             && self.contact.is_none_or(|contact| notice <= contact)
         {
-            into.push(credit(classes[0], 0.25 * w, t.max(notice)));
+            into.push(credit(classes[0], policy.notice_credit * w, t.max(notice)));
         }
         if let Some(remedy) = self.remedy
             && remedy <= by
         {
             let was_asked = self.contact.is_some_and(|contact| contact < remedy);
-            into.push(credit(classes[1], if was_asked { 0.25 } else { 0.5 } * w, t.max(remedy)));
+            let share = if was_asked { policy.remedy_credit_asked } else { policy.remedy_credit };
+            into.push(credit(classes[1], share * w, t.max(remedy)));
         }
     }
 }
@@ -248,10 +248,10 @@ impl PromiseSlot {
     }
 
     /// When the slot is forgotten, unless it is open and made.
-    pub fn forgotten_at(&self, judgement: Option<&Judgement>) -> EventTime {
+    pub fn forgotten_at(&self, judgement: Option<&Judgement>, policy: &Policy) -> EventTime {
         let broken_at =
             judgement.filter(|j| j.outcome == PromiseOutcome::Broken).map(|j| j.deadline);
-        self.latest_fact.max(broken_at.unwrap_or(self.latest_fact)).plus(FORGET_MS)
+        self.latest_fact.max(broken_at.unwrap_or(self.latest_fact)).plus(policy.promise.forget_ms)
     }
 
     /// w without η: strength · importance · σ(stake); 0 before it is made.
@@ -287,8 +287,9 @@ impl PromiseSlot {
             due = moved.value.new_due_at;
             if moved.value.by == Party::Firm {
                 by_firm += 1;
-                let weight =
-                    (0.25 * f64::from(by_firm)).min(1.0) * weight(&made.value, policy, 1.0);
+                let Promises { renegotiation, renegotiation_max, .. } = policy.promise;
+                let share = (renegotiation * f64::from(by_firm)).min(renegotiation_max);
+                let weight = share * weight(&made.value, policy, 1.0);
                 let key = format!("{}/{by_firm}", self.id).into();
                 let (class, time) = (Class::IntReneg, moved.at.time);
                 if weight > 0.0 {
@@ -351,7 +352,7 @@ impl PromiseSlot {
         if self.fired_at.is_some_and(|fired| fired >= deadline) {
             return Ending::Broken {
                 at: deadline,
-                eta: policy.presumed,
+                eta: policy.attestation.presumed,
                 alpha: 1.0,
                 presumed: true,
             };
@@ -390,8 +391,10 @@ impl PromiseSlot {
                 let was_told =
                     self.aftermath.notice.is_some_and(|notice| notice <= judgement.deadline);
                 let horizon_ms = judgement.due.since(made.at.time);
-                let q =
-                    late_ms.map_or(0.5, |late_ms| lateness_share(horizon_ms, late_ms, was_told));
+                let rules = &policy.promise;
+                let q = late_ms.map_or(rules.late_unknown, |late_ms| {
+                    lateness_share(horizon_ms, late_ms, was_told, rules)
+                });
                 let w = weight(eta);
                 support(Class::IntLate, Sign::Positive, w * q, at);
                 support(Class::IntLate, Sign::Negative, w * (1.0 - q), at);
@@ -403,20 +406,26 @@ impl PromiseSlot {
                 let is_mended = remedied > 0 && stake.is_none_or(|stake| remedied >= stake.minor);
                 let w = weight(1.0);
                 if is_mended {
-                    support(Class::IntWithdrawn, Sign::Positive, 0.25 * w, at);
+                    support(
+                        Class::IntWithdrawn,
+                        Sign::Positive,
+                        policy.promise.withdrawn_mended * w,
+                        at,
+                    );
                 }
-                support(Class::IntWithdrawn, Sign::Negative, 0.5 * w, at);
+                support(Class::IntWithdrawn, Sign::Negative, policy.promise.withdrawn * w, at);
                 PromiseOutcome::Withdrawn
             }
             Ending::Broken { at, eta, alpha, presumed } => {
                 let w = weight(eta * alpha);
                 support(Class::IntBroken, Sign::Negative, w, at);
                 if made.value.template == Some(Template::Complaint) {
-                    support(Class::CarOverdue, Sign::Negative, 1.0, at);
+                    support(Class::CarOverdue, Sign::Negative, policy.weights.overdue, at);
                 }
                 if w > 0.0 {
                     let classes = [Class::IntCreditNotice, Class::IntCreditRemedy];
-                    self.aftermath.credits(w, at, &self.id, classes, &mut judgement.evidence);
+                    let into = &mut judgement.evidence;
+                    self.aftermath.credits(w, at, &self.id, classes, policy, into);
                 }
                 judgement.presumed = presumed;
                 PromiseOutcome::Broken

@@ -3,6 +3,7 @@
 use super::event::{NoticeKind, SubscriptionStarted};
 use super::fact::{Fact, Stamp, keep_latest};
 use super::squeeze::Tally;
+use super::step::Step;
 use super::{EventTime, Money, Text};
 
 /// Notices of one kind remembered: the latest.
@@ -145,14 +146,16 @@ impl Subscription {
         self.notices.iter().any(|(kind, time)| kinds.contains(kind) && from <= *time && *time <= to)
     }
 
-    /// Was the notice of a passive renewal at `time` given in its window?
-    pub fn was_renewal_noticed(&self, time: EventTime) -> bool {
-        self.was_noticed(&[NoticeKind::Renewal], time.plus_days(-45), time.plus_days(-10))
+    /// Was the notice of a passive renewal at the step's time given in its window?
+    pub fn was_renewal_noticed(&self, step: &Step<'_>) -> bool {
+        let (from, to) = step.policy.notice.renewal(step.time);
+        self.was_noticed(&[NoticeKind::Renewal], from, to)
     }
 
-    /// Was a price rise at `time` announced in its window?
-    pub fn was_rise_noticed(&self, time: EventTime) -> bool {
-        self.was_noticed(&[NoticeKind::PriceChange], time.plus_days(-120), time.plus_days(-30))
+    /// Was a price rise at the step's time announced in its window?
+    pub fn was_rise_noticed(&self, step: &Step<'_>) -> bool {
+        let (from, to) = step.policy.notice.price_rise(step.time);
+        self.was_noticed(&[NoticeKind::PriceChange], from, to)
     }
 
     /// Remembers an informed decline: the last writer wins.

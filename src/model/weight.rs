@@ -6,10 +6,7 @@ use super::{Money, Policy};
 /// No evidence weighs more.
 pub const MAX_WEIGHT: f64 = 8.0;
 
-/// No amount multiplies a weight by more.
-const MAX_SIGMA: f64 = 4.0;
-
-/// σ: what `money` multiplies a weight by, 1 to 4; 1 where no money is named, or none changes hands.
+/// σ: what `money` multiplies a weight by, 1 to `money.sigma_max`; 1 where no money is named, or none changes hands.
 ///
 /// Concave, because the second pound matters less than the first: 1 + log2(1 + m / a0), with a0 in the currency's scale.
 ///
@@ -21,23 +18,13 @@ const MAX_SIGMA: f64 = 4.0;
 /// ```
 pub fn sigma(money: Option<Money>, policy: &Policy) -> f64 {
     let Some(money) = money else { return 1.0 };
-    let unit = policy.a0 * policy.scale(money.currency);
-    (1.0 + log2(1.0 + money.minor.max(0) as f64 / unit)).min(MAX_SIGMA)
+    let unit = policy.money.a0 * policy.scale(money.currency);
+    (1.0 + log2(1.0 + money.minor.max(0) as f64 / unit)).min(policy.money.sigma_max)
 }
 
 /// w = min(8, base · σ · modifiers): `modifiers` is the product of η, α and what else the rule multiplies by.
 pub fn evidence_weight(base: f64, money: Option<Money>, policy: &Policy, modifiers: f64) -> f64 {
     (base * sigma(money, policy) * modifiers).min(MAX_WEIGHT)
-}
-
-/// What the severity of a failure, 1 (slight) to 4 (grave), multiplies its weight by: 0.5, 1, 2 or 4.
-pub const fn severity_weight(severity: u8) -> f64 {
-    match severity {
-        0 | 1 => 0.5,
-        2 => 1.0,
-        3 => 2.0,
-        _ => 4.0,
-    }
 }
 
 #[cfg(test)]

@@ -217,7 +217,7 @@ fn policies(live: &Live) -> String {
         for (kind, _) in status.warming.iter() {
             *warming.entry(kind).or_insert(0_usize) += 1;
         }
-        in_force.insert((status.version, status.fingerprint));
+        in_force.insert((status.policy.version.clone(), status.fingerprint));
     }
     let mut text = String::new();
     let head = |text: &mut String, name: &str, help: &str| {
@@ -247,6 +247,7 @@ const FITS: &str = "a string takes all that is written";
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
     use std::sync::mpsc::sync_channel;
 
     use super::*;
@@ -301,15 +302,13 @@ pub(super) mod tests {
     #[test]
     fn policies_are_told_as_they_are_in_force_now() {
         let live = Live::default();
-        for (partition, version, toml) in
-            [(0, "a\"", ""), (1, "b", "overpricing_tolerance.minor = 1"), (2, "a\"", "")]
-        {
-            let (old, new) = (Policy::default(), Policy::from_toml(toml).unwrap());
+        let keen = "version = 'b'\noverpricing_tolerance.minor = 1";
+        for (partition, toml) in [(0, "version = 'a\"'"), (1, keen), (2, "version = 'a\"'")] {
+            let policy = Arc::new(Policy::from_toml(toml).unwrap());
             let mut warming = Warming::default();
-            warming.begin(&old, &new, EventTime::default());
+            warming.begin(&Policy::default(), &policy, EventTime::default());
             let mut status = with_state(PartitionState::Running);
-            status.policy =
-                Some(PolicyStatus { version: version.into(), fingerprint: 0xfeed, warming });
+            status.policy = Some(PolicyStatus { policy, fingerprint: 0xfeed, warming });
             live.partitions.insert(partition, status);
         }
         let text = policies(&live);

@@ -447,8 +447,8 @@ impl Kind for PolicyKind {
         text.json(json);
         PolicyDocument::from_json(&text.into_string()).ok().map(Arc::new)
     }
-    fn of_proto(&self, item: String, at: EventTime) -> Option<Arc<PolicyDocument>> {
-        self.of_json(&Json::parse(item.as_bytes())?, at)
+    fn of_proto(&self, item: String, _: EventTime) -> Option<Arc<PolicyDocument>> {
+        PolicyDocument::from_json(&item).ok().map(Arc::new)
     }
     fn json(&self, value: &Arc<PolicyDocument>, _: EventTime, out: &mut Writer) {
         out.raw(value.json());

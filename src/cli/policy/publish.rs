@@ -11,13 +11,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::cli::{Format, FormatArg, UsageError, run};
 use crate::config::Config;
 use crate::kafka::{KafkaSettings, TopicWriter, wall_ms};
+use crate::model::policy::Document;
 use crate::model::{
-    Event, EventTime, Policy, PolicyDocument, PolicyError, ReferenceChange, ReferenceEvent,
+    Event, EventTime, PolicyDocument, PolicyError, ReferenceChange, ReferenceEvent,
 };
 use crate::wire;
 
@@ -98,7 +98,7 @@ pub(super) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The policy in `path`, as it travels. Cases written beside it are for whoever checks it, and stay behind.
+/// The policy in `path`, as it travels.
 fn read(path: &Path) -> anyhow::Result<PolicyDocument> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the policy file {}", path.display()))?;
@@ -107,18 +107,8 @@ fn read(path: &Path) -> anyhow::Result<PolicyDocument> {
 }
 
 fn document(text: &str, is_json: bool) -> Result<PolicyDocument, PolicyError> {
-    let syntax = |error: &dyn std::error::Error| PolicyError::Syntax(error.to_string());
-    // First as written, so that an error names line and column.
-    let (_, value) = if is_json {
-        (Policy::from_json(text)?, serde_json::from_str(text).map_err(|error| syntax(&error)))
-    } else {
-        (Policy::from_toml(text)?, toml::from_str(text).map_err(|error| syntax(&error)))
-    };
-    let mut value: Value = value?;
-    if let Value::Object(members) = &mut value {
-        members.remove("case");
-    }
-    PolicyDocument::from_json(&value.to_string())
+    let document = if is_json { Document::from_json(text) } else { Document::from_toml(text) };
+    PolicyDocument::from_document(&document?)
 }
 
 fn write(kafka: &KafkaSettings, receipt: &Receipt<'_>, event: &Event) -> anyhow::Result<()> {
@@ -139,28 +129,4 @@ fn print(receipt: &Receipt<'_>, format: Format) -> io::Result<()> {
         out,
         "policy   {version}\nhash     {hash}\ntopic    {topic}\nkey      {key}\nevent    {id}\ntime     {time}\n{done}"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn toml_and_json_become_the_same_document_and_cases_stay_behind() {
-        let toml =
-            "version = \"keen\"\nbase_rate = 0.4\nholidays = [\"2025-12-25\"]\n[squeeze]\nS01 = 2";
-        let json =
-            r#"{"version":"keen","squeeze":{"S01":2},"holidays":["2025-12-25"],"base_rate":0.40}"#;
-        let toml = document(toml, false).unwrap();
-        assert_eq!(toml, document(json, true).unwrap());
-        assert_eq!(
-            toml.json(),
-            r#"{"base_rate":0.4,"holidays":["2025-12-25"],"squeeze":{"S01":2},"version":"keen"}"#
-        );
-    }
-
-    #[test]
-    fn a_policy_without_a_version_of_its_own_is_not_published() {
-        assert_eq!(document("base_rate = 0.4", false), Err(PolicyError::Version));
-    }
 }

@@ -9,11 +9,14 @@ use crate::model::squeeze::{
 };
 use crate::model::step::Step;
 use crate::model::timer::TimerKind;
-use crate::model::weight::evidence_weight;
+use crate::model::weight::{MAX_WEIGHT, evidence_weight};
 use crate::model::{Class, EventTime, Money, Text};
 
-/// Days between the findings that a known saving is still unsaid, and within which a bill must exist.
-const WITHHELD_DAYS: i64 = 90;
+/// The types a bill is judged for.
+const BILLED: [SqueezeType; 11] = {
+    use SqueezeType::{S01, S03, S04, S07, S11, S14, S15, S16, S17, S19, S20};
+    [S01, S03, S04, S07, S11, S14, S15, S16, S17, S19, S20]
+};
 
 impl Customer {
     pub(super) fn apply_billing(&mut self, step: &mut Step<'_>, body: &Body) {
@@ -74,7 +77,12 @@ impl Customer {
             }
             Body::BillingErrorConfirmed { error_id, amount, attested_by, cause } => {
                 let modifiers = step.policy.eta(*attested_by) * step.policy.alpha(*cause);
-                let weight = evidence_weight(1.0, *amount, step.policy, modifiers);
+                let weight = evidence_weight(
+                    step.policy.weights.bill_error,
+                    *amount,
+                    step.policy,
+                    modifiers,
+                );
                 self.blame(step, Class::ComBillError, error_id, weight);
             }
             Body::QuoteGiven { quote_id, total } => self.note_quote(step, quote_id, *total),
@@ -85,9 +93,10 @@ impl Customer {
             Body::CreditExpired { credit_id } => {
                 if let Some(index) = self.credits.iter().position(|credit| credit.id == *credit_id)
                 {
+                    let is_on = step.policy.looks_for(SqueezeType::S08, None);
                     let finding = s08::judge_expiry(step, &self.credits[index]);
                     self.credits.remove(index);
-                    if let Some(finding) = finding {
+                    if let Some(finding) = finding.filter(|_| is_on) {
                         self.hold(step, finding);
                     }
                 }
@@ -107,8 +116,11 @@ impl Customer {
         }
         let one_offs =
             [s15::judge(step, subscription, &bill), s14::judge(step, subscription, &bill)];
-        subscription.totals.add(invoice.total.minor, step.time);
+        subscription.totals.add(invoice.total.minor, step.time, &step.policy.s14);
         let mut has_held = false;
+        let is_on = |kind| step.policy.looks_for(kind, Some(&bill.plan_id));
+        let is_all_on = BILLED.into_iter().all(is_on);
+        let one_offs = one_offs.map(|found| found.filter(|finding| is_on(finding.kind)));
         for finding in one_offs.into_iter().flatten() {
             has_held = true;
             self.hold(step, finding);
@@ -124,8 +136,9 @@ impl Customer {
                 && slot.kind != SqueezeType::S11
                 && slot.subscription.as_deref() == Some(&**id)
         });
-        if !has_held && !is_squeezed && bill.is_plan_known {
-            let weight = (0.25 * bill.months()).min(8.0);
+        // What is not looked for cannot be called fair.
+        if !has_held && !is_squeezed && bill.is_plan_known && is_all_on {
+            let weight = (step.policy.weights.fair_bill * bill.months()).min(MAX_WEIGHT);
             self.credit(step, Class::FaiFairBill, &invoice.invoice_id, weight);
         }
     }
@@ -135,7 +148,8 @@ impl Customer {
         for (kind, judge) in RECURRING {
             let Some(subscription) = self.subscription(id) else { return false };
             let question = Question { step, subscription, bill, slots: &self.squeezes };
-            let answer = judge(question);
+            let is_on = step.policy.looks_for(kind, Some(&bill.plan_id));
+            let answer = if is_on { judge(question) } else { Answer::Quiet };
             let stopped = self.stopped_by(question, kind, &answer);
             let is_taken = !matches!(answer, Answer::Quiet);
             let has_held = matches!(answer, Answer::Holds(_));
@@ -181,7 +195,9 @@ impl Customer {
     }
 
     fn judge_harm(&mut self, step: &mut Step<'_>, id: &str, bill: &Bill<'_>) -> bool {
-        if !self.is_vulnerable(step.time) {
+        if !self.is_vulnerable(step)
+            || !step.policy.looks_for(SqueezeType::S11, Some(&bill.plan_id))
+        {
             return false;
         }
         let Some(subscription) = self.subscription(id) else { return false };
@@ -190,14 +206,14 @@ impl Customer {
         for finding in findings {
             let key = dedup_key(SqueezeType::S11, &self.id, Some(id), &finding.subject);
             self.hold(step, finding);
-            self.blame(step, Class::CarVulnerableHarm, &key, 2.0);
+            self.blame(step, Class::CarVulnerableHarm, &key, step.policy.weights.vulnerable_harm);
         }
         has_held
     }
 
     /// A better plan exists: say so once for each plan found, and count the days it stays unsaid to the customer.
     fn advise(&mut self, step: &mut Step<'_>, id: &str, bill: &Bill<'_>) {
-        let tolerance = step.policy.overpricing_tolerance;
+        let tolerance = step.policy.overpricing_tolerance();
         let better = bill.best_eq.as_ref().filter(|best| {
             step.reaches(bill.monthly - best.monthly.minor, tolerance, bill.monthly, bill.currency)
         });
@@ -213,7 +229,8 @@ impl Customer {
             return;
         }
         subscription.better_plan = Some(better.plan_id.clone());
-        self.timers.arm(TimerKind::Withheld, id, step.time.plus_days(WITHHELD_DAYS));
+        let due = step.time.plus_days(step.policy.advice.withheld_days);
+        self.timers.arm(TimerKind::Withheld, id, due);
         step.said.push(OutputBody::SavingsIdentified {
             subscription_id: id.into(),
             plan_id: bill.plan_id.clone(),
@@ -227,12 +244,13 @@ impl Customer {
         let Some((billed_at, _)) = self.subscription(id).and_then(|held| held.last_bill) else {
             return;
         };
-        if billed_at.plus_days(WITHHELD_DAYS) < step.time {
+        if billed_at.plus_days(step.policy.advice.withheld_days) < step.time {
             return;
         }
         let key = format!("{id}/{}", step.time);
-        self.blame(step, Class::ProWithheld, &key, 0.5);
-        self.timers.arm(TimerKind::Withheld, id, step.time.plus_days(WITHHELD_DAYS));
+        self.blame(step, Class::ProWithheld, &key, step.policy.weights.withheld);
+        let due = step.time.plus_days(step.policy.advice.withheld_days);
+        self.timers.arm(TimerKind::Withheld, id, due);
     }
 
     fn judge_charge(
@@ -247,7 +265,9 @@ impl Customer {
         else {
             return;
         };
-        if let Some(finding) = s04::judge_charge(subscription, charge_id, amount, service_start) {
+        let is_on = step.policy.looks_for(SqueezeType::S04, Some(&subscription.plan.value));
+        let found = s04::judge_charge(subscription, charge_id, amount, service_start);
+        if let Some(finding) = found.filter(|_| is_on) {
             self.blame_charge(step, charge_id, amount);
             self.hold(step, finding);
         }
@@ -255,7 +275,12 @@ impl Customer {
 
     /// Charging after a cancellation breaks one's word, besides being a squeeze.
     fn blame_charge(&mut self, step: &mut Step<'_>, key: &str, amount: Money) {
-        let weight = evidence_weight(1.5, Some(amount), step.policy, 1.0);
+        let weight = evidence_weight(
+            step.policy.weights.charge_after_cancel,
+            Some(amount),
+            step.policy,
+            1.0,
+        );
         self.blame(step, Class::IntChargeAfterCancel, key, weight);
     }
 
@@ -278,22 +303,24 @@ impl Customer {
         let on = subscription_id
             .and_then(|id| self.subscription(id))
             .map(|held| (held.id.clone(), held.monthly_charge()));
+        let is_on = self.looks_for(step, SqueezeType::S09, subscription_id.map(|id| &**id));
         let is_it =
             |quote: &&mut Quote| quote.id == *quote_id && quote.total.currency == amount.currency;
         let Some(quote) = self.quotes.iter_mut().find(is_it) else { return };
         quote.charged = quote.charged.saturating_add(amount.minor);
         if quote.charged == quote.total.minor {
-            self.credit(step, Class::TraBillMatch, quote_id, 0.1);
+            self.credit(step, Class::TraBillMatch, quote_id, step.policy.weights.bill_match);
             return;
         }
-        let Some(excess) = s09::excess(step, quote) else { return };
+        let Some(excess) = s09::excess(step, quote).filter(|_| is_on) else { return };
         let mut finding = s09::finding(quote, excess, charge_id).on(on);
         if finding.subscription.is_none() {
             finding.subscription = subscription_id.cloned();
         }
         quote.evaluated = excess;
         let excess = Money::new(excess, amount.currency);
-        let weight = evidence_weight(1.5, Some(excess), step.policy, 1.0);
+        let weight =
+            evidence_weight(step.policy.weights.hidden_fee, Some(excess), step.policy, 1.0);
         self.blame(step, Class::TraHiddenFee, quote_id, weight);
         self.hold(step, finding);
     }
@@ -316,7 +343,9 @@ impl Customer {
             is_waived: false,
             squeeze_key: None,
         };
-        let finding = s13::judge(&fee, self.fees.iter(), on).map(|mut finding| {
+        let is_on = self.looks_for(step, SqueezeType::S13, subscription_id.map(|id| &**id));
+        let finding = s13::judge(step, &fee, self.fees.iter(), on).filter(|_| is_on);
+        let finding = finding.map(|mut finding| {
             finding.subscription = finding.subscription.or_else(|| subscription_id.cloned());
             finding
         });
@@ -365,8 +394,11 @@ impl Customer {
         }
     }
 
-    /// The account has been closed for ten business days: what was paid for should have been paid out.
+    /// The account has been closed for long enough: what was paid for should have been paid out.
     pub(super) fn settle_credits(&mut self, step: &mut Step<'_>) {
+        if !step.policy.looks_for(SqueezeType::S08, None) {
+            return;
+        }
         let findings: Vec<_> =
             self.credits.iter().filter_map(|credit| s08::judge_closing(step, credit)).collect();
         for finding in findings {

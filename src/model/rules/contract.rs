@@ -15,12 +15,6 @@ use crate::model::timer::TimerKind;
 use crate::model::weight::evidence_weight;
 use crate::model::{Class, EventTime, Money, Period, Text, at_least, monthly_price};
 
-/// Days before the end of a term by which it must have been announced, and before which it need not be.
-const NOTICE_DAYS: i64 = 10;
-const NOTICE_FROM_DAYS: i64 = 40;
-/// Business days after closing an account at which credits should have been paid out.
-const CREDIT_BUSINESS_DAYS: i32 = 10;
-
 fn month_of(price: Money, period: Period) -> Money {
     Money::new(monthly_price(price.minor, period, 0), price.currency)
 }
@@ -40,6 +34,7 @@ impl Customer {
             }
             Body::PlanTermsChanged { subscription_id, loss_share, consent } => {
                 let held = self.mention_subscription(step, subscription_id);
+                let held = held.filter(|held| is_on(step, SqueezeType::S20, held));
                 if let Some(finding) =
                     held.and_then(|held| s20::judge_terms(step, held, *loss_share, *consent))
                 {
@@ -49,13 +44,19 @@ impl Customer {
             Body::PriceChanged { subscription_id, price, reason, in_schedule } => {
                 let Some(held) = self.mention_subscription(step, subscription_id) else { return };
                 let before = held.price.value;
-                let found = s16::judge_rise(step, held, before, *price, *reason, *in_schedule);
-                let was_noticed = held.was_rise_noticed(step.time);
+                let found = s16::judge_rise(step, held, before, *price, *reason, *in_schedule)
+                    .filter(|_| is_on(step, SqueezeType::S16, held));
+                let was_noticed = held.was_rise_noticed(step);
                 held.price.keep_latest(Fact::new(step.stamp(), *price));
                 if before.currency == price.currency {
                     let key = format!("{subscription_id}/{}", step.event_id);
                     if price.minor < before.minor {
-                        self.credit(step, Class::FaiPassThrough, &key, 1.0);
+                        self.credit(
+                            step,
+                            Class::FaiPassThrough,
+                            &key,
+                            step.policy.weights.pass_through,
+                        );
                     } else if before.minor < price.minor && *reason == PriceReason::Firm {
                         self.judge_duty(step, &format!("price_change/{key}"), was_noticed);
                     }
@@ -100,7 +101,8 @@ impl Customer {
             Body::SavingsAdvised { advice_id, subscription_id, saving_monthly, .. } => {
                 let annual =
                     Money::new(saving_monthly.minor.saturating_mul(12), saving_monthly.currency);
-                let weight = evidence_weight(0.75, Some(annual), step.policy, 1.0);
+                let weight =
+                    evidence_weight(step.policy.weights.advised, Some(annual), step.policy, 1.0);
                 self.credit(step, Class::ProAdvised, advice_id, weight);
                 if let Some(held) = self.mention_subscription(step, subscription_id) {
                     held.advised_at =
@@ -150,10 +152,11 @@ impl Customer {
         }
     }
 
-    /// A term set more than 40 days before its end must be announced 10 days before it.
+    /// A term set before it may be announced must be announced in time.
     fn await_end_of_term(&mut self, step: &Step<'_>, id: &str, term_end: Option<EventTime>) {
-        match term_end.filter(|end| step.time < end.plus_days(-NOTICE_FROM_DAYS)) {
-            Some(end) => self.timers.arm(TimerKind::Notice, id, end.plus_days(-NOTICE_DAYS)),
+        let window = term_end.map(|end| step.policy.notice.end_of_term(end));
+        match window.filter(|(from, _)| step.time < *from) {
+            Some((_, to)) => self.timers.arm(TimerKind::Notice, id, to),
             None => self.timers.disarm(TimerKind::Notice, id),
         }
     }
@@ -164,8 +167,8 @@ impl Customer {
             return;
         };
         let kinds = [NoticeKind::EndOfTerm, NoticeKind::Renewal];
-        let was_told =
-            held.was_noticed(&kinds, end.plus_days(-NOTICE_FROM_DAYS), end.plus_days(-NOTICE_DAYS));
+        let (from, to) = step.policy.notice.end_of_term(end);
+        let was_told = held.was_noticed(&kinds, from, to);
         self.judge_duty(step, &format!("term/{id}/{end}"), was_told);
     }
 
@@ -175,9 +178,9 @@ impl Customer {
             return;
         }
         if was_told {
-            self.credit(step, Class::TraNoticeOk, key, 1.0);
+            self.credit(step, Class::TraNoticeOk, key, step.policy.weights.notice_ok);
         } else {
-            self.blame(step, Class::TraNoticeMissed, key, 1.5);
+            self.blame(step, Class::TraNoticeMissed, key, step.policy.weights.notice_missed);
         }
     }
 
@@ -203,7 +206,8 @@ impl Customer {
         {
             let annual =
                 Money::new((old_price.minor - monthly.minor).saturating_mul(12), monthly.currency);
-            let weight = evidence_weight(2.0, Some(annual), step.policy, 1.0);
+            let weight =
+                evidence_weight(step.policy.weights.migrated, Some(annual), step.policy, 1.0);
             self.credit(step, Class::FaiMigrated, &format!("{id}/{}", step.event_id), weight);
         }
     }
@@ -217,7 +221,8 @@ impl Customer {
     ) -> bool {
         let id = &renewal.subscription_id;
         let Some(held) = self.subscription(id) else { return false };
-        let found = s02::judge(step, held, renewal, is_completed);
+        let found = s02::judge(step, held, renewal, is_completed)
+            .filter(|_| is_on(step, SqueezeType::S02, held));
         let has_held = found.is_some();
         match found {
             Some(finding) => self.hold(step, finding),
@@ -239,7 +244,7 @@ impl Customer {
         let id = &renewal.subscription_id;
         let Some(held) = self.mention_subscription(step, id) else { return };
         let (before, old_end, was_told) =
-            (held.price.value, held.term_end, held.was_renewal_noticed(step.time));
+            (held.price.value, held.term_end, held.was_renewal_noticed(step));
         if mode == RenewalMode::Passive {
             let of_term =
                 old_end.map_or_else(|| renewal.renewal_id.to_string(), |end| end.to_string());
@@ -247,15 +252,20 @@ impl Customer {
         }
         let was_walked = self.judge_renewal_price(step, renewal, true);
         if mode == RenewalMode::Passive && !was_walked {
-            let found =
-                self.subscription(id).and_then(|held| s12::judge(step, held, renewal, before));
+            let held = self.subscription(id).filter(|held| is_on(step, SqueezeType::S12, held));
+            let found = held.and_then(|held| s12::judge(step, held, renewal, before));
             if let Some(finding) = found {
                 self.hold(step, finding);
             }
         }
+        let weights = &step.policy.loyalty;
         match (mode, was_told) {
-            (RenewalMode::Active, _) => self.loyalty.gain(Component::Consider, 1.0, step.time),
-            (RenewalMode::Passive, true) => self.loyalty.gain(Component::Consider, 0.1, step.time),
+            (RenewalMode::Active, _) => {
+                self.loyalty.gain(step, Component::Consider, weights.renewed)
+            }
+            (RenewalMode::Passive, true) => {
+                self.loyalty.gain(step, Component::Consider, weights.renewed_passively)
+            }
             (RenewalMode::Passive, false) => {}
         }
         self.start_term(step, renewal, term_end);
@@ -290,7 +300,8 @@ impl Customer {
             completed_at: None,
             is_obstructed: false,
         });
-        let due_at = step.time.plus_business_days(1, &step.policy.holidays);
+        let days = step.policy.promise.cancellation_business_days;
+        let due_at = step.time.plus_business_days(days, &step.policy.holidays);
         self.open_template(step, Template::Cancellation, request_id, due_at, None);
     }
 
@@ -311,9 +322,11 @@ impl Customer {
             .iter()
             .find(|held| held.request.as_ref().is_some_and(|request| request.id == *id))
             .map_or(0, |held| held.start.value.signup_steps);
+        let policy = &step.policy.s05;
         let Some(request) = self.open_request(id) else { return };
         request.save_offers += u32::from(is_save_offer);
-        if s05::is_step_too_many(number, signup_steps) || s05::was_put_off(request) {
+        if s05::is_step_too_many(policy, number, signup_steps) || s05::was_put_off(policy, request)
+        {
             self.find_obstruction(step, id);
         }
     }
@@ -322,7 +335,7 @@ impl Customer {
     pub(super) fn note_request_contact(&mut self, step: &mut Step<'_>, about: &str) {
         let Some(request) = self.open_request(about) else { return };
         request.contacts += 1;
-        if s05::was_put_off(request) {
+        if s05::was_put_off(&step.policy.s05, request) {
             self.find_obstruction(step, about);
         }
     }
@@ -335,11 +348,11 @@ impl Customer {
         }
         let found = self.subscriptions.iter().find_map(|held| {
             let request = held.request.as_ref().filter(|request| *request.id == *request_id)?;
-            Some(s05::finding(held, request))
+            is_on(step, SqueezeType::S05, held).then(|| s05::finding(held, request))
         });
         if let Some(finding) = found {
             self.hold(step, finding);
-            self.blame(step, Class::CarObstruct, request_id, 1.0);
+            self.blame(step, Class::CarObstruct, request_id, step.policy.weights.obstruct);
         }
     }
 
@@ -358,7 +371,7 @@ impl Customer {
             if let Some(request) = held.request.as_mut() {
                 request.completed_at = Some(time);
             }
-            self.loyalty.lose(Component::Consider, 1.5, time);
+            self.loyalty.lose(step, Component::Consider, step.policy.loyalty.left);
             self.end_trials(step, false);
         } else {
             held.request = None;
@@ -379,17 +392,23 @@ impl Customer {
 
     fn close_account(&mut self, step: &mut Step<'_>, is_voluntary: bool) {
         self.closed_at = Some(step.time);
-        let due_at = step.time.plus_business_days(CREDIT_BUSINESS_DAYS, &step.policy.holidays);
+        let days = step.policy.s08.closed_business_days;
+        let due_at = step.time.plus_business_days(days, &step.policy.holidays);
         self.timers.arm(TimerKind::Credit, "-", due_at);
         if is_voluntary && self.subscriptions.iter().all(Subscription::is_active) {
-            self.loyalty.lose(Component::Consider, 1.5, step.time);
+            self.loyalty.lose(step, Component::Consider, step.policy.loyalty.left);
             self.end_trials(step, false);
         }
     }
 
     pub(super) fn miss_rhythm(&mut self, step: &Step<'_>) {
-        self.loyalty.lose(Component::Consider, 0.25, step.time);
+        self.loyalty.lose(step, Component::Consider, step.policy.loyalty.rhythm_missed);
     }
+}
+
+/// Is `squeeze` looked for on the plan of `subscription`?
+fn is_on(step: &Step<'_>, squeeze: SqueezeType, subscription: &Subscription) -> bool {
+    step.policy.looks_for(squeeze, Some(&subscription.plan.value))
 }
 
 /// Does `plan` offer all that `other` does, by the catalogue?

@@ -15,10 +15,6 @@ use crate::model::{Class, EventTime, Evidence, Micros, Money, PromiseOutcome, Si
 
 /// Promises remembered.
 const SLOTS: usize = 16;
-/// A broken promise this heavy is worth forgiving, in millionths.
-const TRIAL_WEIGHT: Micros = Micros::new(1_000_000);
-/// Days after the end of a price guarantee at which it is settled.
-const GUARANTEE_DAYS: i64 = 7;
 
 impl Customer {
     pub(super) fn apply_promise(&mut self, step: &mut Step<'_>, body: &Body) {
@@ -63,8 +59,9 @@ impl Customer {
             }
             Body::OrderFulfilled { order_id, complete, attested_by } => {
                 if *complete {
-                    let weight =
-                        evidence_weight(0.25, None, step.policy, step.policy.eta(*attested_by));
+                    let (base, eta) =
+                        (step.policy.weights.delivered, step.policy.eta(*attested_by));
+                    let weight = evidence_weight(base, None, step.policy, eta);
                     self.credit(step, Class::ComDelivered, order_id, weight);
                     self.keep_template(step, Template::Delivery, order_id, *attested_by);
                 }
@@ -136,7 +133,7 @@ impl Customer {
         let slot = &mut self.promises[index];
         let id = slot.id.clone();
         let Some(judgement) = slot.judge(step.policy) else {
-            let forgotten_at = slot.forgotten_at(None);
+            let forgotten_at = slot.forgotten_at(None, step.policy);
             self.timers.arm(TimerKind::Forget, &id, forgotten_at);
             return;
         };
@@ -146,12 +143,12 @@ impl Customer {
             self.timers.arm(TimerKind::Promise, &id, judgement.deadline);
             self.timers.disarm(TimerKind::Forget, &id);
         } else {
-            let forgotten_at = slot.forgotten_at(Some(&judgement));
+            let forgotten_at = slot.forgotten_at(Some(&judgement), step.policy);
             self.timers.disarm(TimerKind::Promise, &id);
             self.timers.arm(TimerKind::Forget, &id, forgotten_at);
         }
         self.replace_evidence(step, &supported, &judgement.evidence);
-        self.try_forgiveness(&id, &supported, &judgement.evidence);
+        self.try_forgiveness(step, &id, &supported, &judgement.evidence);
         match (before == PromiseOutcome::Broken, judgement.outcome == PromiseOutcome::Broken) {
             (false, true) => self.note_breach(step, index, &judgement),
             (true, false) => self.note_breach_withdrawn(step, index, &judgement),
@@ -160,15 +157,21 @@ impl Customer {
     }
 
     /// A promise newly broken, and heavy enough, waits to be forgiven.
-    fn try_forgiveness(&mut self, id: &Text, before: &[Evidence], after: &[Evidence]) {
+    fn try_forgiveness(
+        &mut self,
+        step: &Step<'_>,
+        id: &Text,
+        before: &[Evidence],
+        after: &[Evidence],
+    ) {
         let is_broken = |evidence: &&Evidence| evidence.class == Class::IntBroken;
         if before.iter().any(|evidence| is_broken(&evidence)) {
             return;
         }
         if let Some(broken) = after.iter().find(is_broken)
-            && Micros::round(broken.weight) >= TRIAL_WEIGHT
+            && Micros::round(broken.weight) >= step.policy.loyalty.trial_weight
         {
-            self.open_trial(id, broken.time);
+            self.open_trial(step, id, broken.time);
         }
     }
 
@@ -177,7 +180,9 @@ impl Customer {
         let slot = &self.promises[index];
         let Some(made) = &slot.made else { return };
         match (made.value.template, made.value.stake) {
-            (Some(Template::Refund), Some(stake)) => {
+            (Some(Template::Refund), Some(stake))
+                if step.policy.looks_for(SqueezeType::S18, None) =>
+            {
                 let finding = s18::finding(&slot.id, stake);
                 self.hold(step, finding);
             }
@@ -270,7 +275,7 @@ impl Customer {
         paid: Money,
         until: EventTime,
     ) {
-        self.loyalty.gain(Component::Rely, 0.5, step.time);
+        self.loyalty.gain(step, Component::Rely, step.policy.loyalty.preorder);
         if self.guarantees.iter().any(|held| held.order_id == *order_id) {
             return;
         }
@@ -286,7 +291,11 @@ impl Customer {
             until,
             remedied: 0,
         });
-        self.timers.arm(TimerKind::Guarantee, order_id, until.plus_days(GUARANTEE_DAYS));
+        self.timers.arm(
+            TimerKind::Guarantee,
+            order_id,
+            until.plus_days(step.policy.s10.settled_days),
+        );
     }
 
     pub(super) fn settle_guarantee(&mut self, step: &mut Step<'_>, order_id: &str) {
@@ -298,7 +307,12 @@ impl Customer {
         match s10::settle(step, &guarantee) {
             s10::Settlement::NothingOwed => {}
             s10::Settlement::Honoured { difference } => {
-                let weight = evidence_weight(1.0, Some(difference), step.policy, 1.0);
+                let weight = evidence_weight(
+                    step.policy.weights.guarantee_honoured,
+                    Some(difference),
+                    step.policy,
+                    1.0,
+                );
                 self.observe(
                     step,
                     Class::IntGuaranteeHonoured,
@@ -309,7 +323,12 @@ impl Customer {
                 );
             }
             s10::Settlement::Breached { missing } => {
-                let weight = evidence_weight(1.0, Some(missing), step.policy, 1.0);
+                let weight = evidence_weight(
+                    step.policy.weights.guarantee_breached,
+                    Some(missing),
+                    step.policy,
+                    1.0,
+                );
                 self.observe(
                     step,
                     Class::IntGuaranteeBreached,
@@ -318,7 +337,9 @@ impl Customer {
                     weight,
                     step.time,
                 );
-                self.hold(step, s10::finding(&guarantee, missing));
+                if step.policy.looks_for(SqueezeType::S10, None) {
+                    self.hold(step, s10::finding(&guarantee, missing));
+                }
             }
         }
     }

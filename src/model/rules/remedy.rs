@@ -53,13 +53,15 @@ impl Customer {
         if is_gift {
             let account = self.accounts.of(amount.currency);
             account.generosity = account.generosity.saturating_add(amount.minor);
-            let weight = evidence_weight(1.0, Some(*amount), step.policy, 1.0);
+            let weight =
+                evidence_weight(step.policy.weights.unprompted, Some(*amount), step.policy, 1.0);
             if self.credit(step, Class::ProUnprompted, remedy_id, weight) && !step.is_induced {
                 self.open_gift(step, remedy_id);
             }
         }
         if *kind == RemedyKind::Goodwill && !has_matched && !is_for_guarantee {
-            let weight = evidence_weight(0.5, Some(*amount), step.policy, 1.0);
+            let weight =
+                evidence_weight(step.policy.weights.goodwill, Some(*amount), step.policy, 1.0);
             self.credit(step, Class::CarGoodwill, remedy_id, weight);
         }
     }

@@ -5,24 +5,14 @@ use crate::model::event::{Body, Cause, ContactClosed, NoticeKind, Scope, Service
 use crate::model::failure::FailureSlot;
 use crate::model::loyalty::Component;
 use crate::model::promise::Template;
-use crate::model::squeeze::s06;
+use crate::model::squeeze::{SqueezeType, s06};
 use crate::model::step::Step;
 use crate::model::timer::TimerKind;
 use crate::model::weight::evidence_weight;
 use crate::model::{Class, EventTime, PromiseOutcome, Text};
 
-use super::super::customer::PERCEPTION_HALF_LIFE_MS;
-
 /// Failures remembered.
 const SLOTS: usize = 8;
-/// Days after which a resolved contact counts as resolved, and within which another is a repeat.
-const REPEAT_DAYS: i64 = 7;
-/// Business days in which a total failure should be mended.
-const REPAIR_BUSINESS_DAYS: i32 = 2;
-/// Days after the repair of a failure at which compensation should have come.
-const OUTAGE_DAYS: i64 = 30;
-/// Failures from this severity on wait to be forgiven.
-const TRIAL_SEVERITY: u8 = 2;
 
 /// What is said or done about a failure or promise.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +31,7 @@ impl Customer {
                     // A later report of the same restoration is judged no second time.
                     if slot.restored_at.is_none_or(|restored| step.time < restored) {
                         slot.restored_at = Some(step.time);
-                        let due = step.time.plus_days(OUTAGE_DAYS);
+                        let due = step.time.plus_days(step.policy.s06.after_days);
                         self.timers.arm(TimerKind::Failure, failure_id, due);
                     }
                 }
@@ -49,7 +39,12 @@ impl Customer {
             }
             Body::ServiceDelivered { reference, right_first_time, attested_by } => {
                 if *right_first_time {
-                    let weight = evidence_weight(0.25, None, step.policy, eta(*attested_by));
+                    let weight = evidence_weight(
+                        step.policy.weights.delivered,
+                        None,
+                        step.policy,
+                        eta(*attested_by),
+                    );
                     self.credit(step, Class::ComDelivered, reference, weight);
                 }
             }
@@ -73,12 +68,22 @@ impl Customer {
             }
             Body::DisclosureMade { disclosure_id, before_customer_contact } => {
                 if *before_customer_contact {
-                    self.credit(step, Class::TraSelfDisclosed, disclosure_id, 1.5);
+                    self.credit(
+                        step,
+                        Class::TraSelfDisclosed,
+                        disclosure_id,
+                        step.policy.weights.self_disclosed,
+                    );
                 }
             }
             Body::SupportAdjusted { adjustment_id } => {
-                if self.is_vulnerable(step.time) {
-                    self.credit(step, Class::CarAccommodated, adjustment_id, 1.0);
+                if self.is_vulnerable(step) {
+                    self.credit(
+                        step,
+                        Class::CarAccommodated,
+                        adjustment_id,
+                        step.policy.weights.accommodated,
+                    );
                 }
             }
             _ => unreachable!("dispatched by type"),
@@ -99,11 +104,15 @@ impl Customer {
         self.settle_failure(step, index);
         let slot = &self.failures[index];
         let (severity, failed_at) = (slot.failed.value.severity, slot.failed.at.time);
-        if !was_recorded && !slot.evidence.is_empty() && severity >= TRIAL_SEVERITY {
-            self.open_trial(id, failed_at);
+        if !was_recorded
+            && !slot.evidence.is_empty()
+            && u32::from(severity) >= step.policy.loyalty.trial_severity
+        {
+            self.open_trial(step, id, failed_at);
         }
         if failed.scope == Scope::Total && failed.cause != Cause::Customer {
-            let due_at = step.time.plus_business_days(REPAIR_BUSINESS_DAYS, &step.policy.holidays);
+            let days = step.policy.promise.repair_business_days;
+            let due_at = step.time.plus_business_days(days, &step.policy.holidays);
             self.open_template(step, Template::Repair, id, due_at, None);
         }
     }
@@ -136,10 +145,11 @@ impl Customer {
         if std::mem::replace(&mut slot.is_ratio_decided, true) {
             return;
         }
+        let half_life_ms = step.policy.proactive.half_life_ms;
         if is_proactive {
-            self.proactive.add_positive(1.0, step.time, PERCEPTION_HALF_LIFE_MS);
+            self.proactive.add_positive(1.0, step.time, half_life_ms);
         } else {
-            self.proactive.add_negative(1.0, step.time, PERCEPTION_HALF_LIFE_MS);
+            self.proactive.add_negative(1.0, step.time, half_life_ms);
         }
     }
 
@@ -176,7 +186,7 @@ impl Customer {
             .find(|slot| *slot.id == *about && slot.outcome == PromiseOutcome::Open);
         let due = slot.and_then(|slot| slot.judge(step.policy)).map(|judgement| judgement.due);
         if due.is_some_and(|due| step.time < due) {
-            self.loyalty.lose(Component::Rely, 0.25, step.time);
+            self.loyalty.lose(step, Component::Rely, step.policy.loyalty.doubted);
         }
     }
 
@@ -184,22 +194,26 @@ impl Customer {
         let Some(issue) = issue else { return };
         let resolved = self.contacts.iter().find(|held| held.has_issue && held.issue == *issue);
         let Some(closed_at) = resolved.map(|held| held.closed_at) else { return };
-        if closed_at <= step.time && step.time <= closed_at.plus_days(REPEAT_DAYS) {
+        if closed_at <= step.time
+            && step.time <= closed_at.plus_days(step.policy.contact.repeat_days)
+        {
             self.timers.disarm(TimerKind::Contact, issue);
-            self.blame(step, Class::ComRepeat, contact_id, 0.5);
+            self.blame(step, Class::ComRepeat, contact_id, step.policy.weights.repeat);
         }
     }
 
     fn close_contact(&mut self, step: &mut Step<'_>, closed: &ContactClosed) {
-        let eta = step.policy.eta(closed.attested_by);
-        if closed.transfers >= 2 {
-            let base = (0.25 * f64::from(closed.transfers - 1)).min(1.0);
+        let (policy, eta) = (step.policy, step.policy.eta(closed.attested_by));
+        let passed_on = f64::from(closed.transfers.saturating_sub(1));
+        if u32::from(closed.transfers) >= policy.contact.transfers {
+            let base = (policy.weights.transfer * passed_on).min(policy.contact.transfer_max);
             self.blame(step, Class::ComTransfer, &closed.contact_id, base * eta);
         }
         if let (Some(waited), Some(stated)) = (closed.waited_ms, closed.wait_stated_ms)
-            && waited > 2 * stated
+            && i128::from(waited) * 1_000_000
+                > i128::from(stated) * i128::from(policy.contact.wait_factor.millionths())
         {
-            self.blame(step, Class::CarWait, &closed.contact_id, 0.25 * eta);
+            self.blame(step, Class::CarWait, &closed.contact_id, policy.weights.wait * eta);
         }
         if closed.resolved {
             self.note_resolution(step, closed);
@@ -210,7 +224,8 @@ impl Customer {
     fn note_resolution(&mut self, step: &Step<'_>, closed: &ContactClosed) {
         let issue = closed.issue.as_ref().unwrap_or(&closed.contact_id).clone();
         self.contacts.retain(|held| held.issue != issue);
-        self.timers.arm(TimerKind::Contact, &issue, step.time.plus_days(REPEAT_DAYS));
+        let due = step.time.plus_days(step.policy.contact.repeat_days);
+        self.timers.arm(TimerKind::Contact, &issue, due);
         let resolved = ResolvedContact {
             issue,
             has_issue: closed.issue.is_some(),
@@ -227,7 +242,7 @@ impl Customer {
     pub(super) fn confirm_resolution(&mut self, step: &mut Step<'_>, issue: &str) {
         let Some(held) = self.contacts.iter().find(|held| *held.issue == *issue) else { return };
         let (contact_id, eta) = (held.contact_id.clone(), step.policy.eta(held.attested_by));
-        self.credit(step, Class::ComFcr, &contact_id, 0.5 * eta);
+        self.credit(step, Class::ComFcr, &contact_id, step.policy.weights.first_contact * eta);
     }
 
     fn note_notice(
@@ -244,7 +259,7 @@ impl Customer {
             held.note_notice(kind, step.time, states_price);
             if kind == NoticeKind::UsageAlert {
                 let key = format!("{id}/{}", month_of(step.time));
-                self.credit(step, Class::ProWarned, &key, 0.5);
+                self.credit(step, Class::ProWarned, &key, step.policy.weights.warned);
             }
         }
         if let Some(about) = about_id {
@@ -264,6 +279,9 @@ impl Customer {
         };
         let subscription =
             failure.failed.value.subscription_id.as_deref().and_then(|id| self.subscription(id));
+        if !self.looks_for(step, SqueezeType::S06, subscription.map(|held| &*held.id)) {
+            return;
+        }
         if let Some(finding) = s06::judge(step, failure, subscription) {
             self.hold(step, finding);
         }
@@ -278,6 +296,7 @@ fn month_of(time: EventTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::Policy;
     use crate::model::story::{customer_after, evidence};
 
     #[test]
@@ -332,7 +351,7 @@ mod tests {
     fn the_first_word_about_a_failure_decides_who_came_first() {
         let ratio = |lines: &str| {
             let customer = customer_after(&format!("2025-01-01 fail f\n{lines}"));
-            customer.proactive.expected(customer.as_of, super::PERCEPTION_HALF_LIFE_MS)
+            customer.proactive.expected(customer.as_of, Policy::default().proactive.half_life_ms)
         };
         assert!(ratio("2025-01-01 notice outage about=f\n2025-01-01 contact c about=f") > 0.5);
         assert!(ratio("2025-01-01 remedy r 1.00 about=f") > 0.5);

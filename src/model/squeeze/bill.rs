@@ -59,6 +59,7 @@ impl<'a> Bill<'a> {
                 step.time,
                 segment,
                 Money::new(monthly, currency),
+                step.policy.catalogue.on_sale_days,
             ),
             plan_id,
         })

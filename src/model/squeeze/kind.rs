@@ -1,12 +1,10 @@
-//! The squeeze types: their codes, names and default culpability.
-
-use serde::Deserialize;
+//! The squeeze types: their codes and names.
 
 use crate::model::Text;
 use crate::model::digest::hex_32;
 
 /// A way to squeeze a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is described by its name, in `name()`")]
 pub enum SqueezeType {
     S01,
@@ -56,29 +54,29 @@ impl SqueezeType {
         Self::S20,
     ];
 
-    /// Code, name and default κ.
-    const fn facts(self) -> (&'static str, &'static str, f64) {
+    /// Code and name.
+    const fn facts(self) -> (&'static str, &'static str) {
         match self {
-            Self::S01 => ("S01", "legacy_overpricing", 1.0),
-            Self::S02 => ("S02", "renewal_price_walk", 1.25),
-            Self::S03 => ("S03", "end_of_term_penalty", 1.0),
-            Self::S04 => ("S04", "charge_after_cancellation", 2.0),
-            Self::S05 => ("S05", "cancellation_obstruction", 1.5),
-            Self::S06 => ("S06", "undelivered_service_charged", 1.25),
-            Self::S07 => ("S07", "dormant_subscription", 0.75),
-            Self::S08 => ("S08", "credit_breakage", 1.0),
-            Self::S09 => ("S09", "hidden_fee", 1.25),
-            Self::S10 => ("S10", "price_guarantee_breach", 1.5),
-            Self::S11 => ("S11", "vulnerability_exploited", 2.0),
-            Self::S12 => ("S12", "auto_renewal_no_notice", 1.25),
-            Self::S13 => ("S13", "fee_stacking", 1.0),
-            Self::S14 => ("S14", "bill_shock", 0.75),
-            Self::S15 => ("S15", "back_billing", 1.5),
-            Self::S16 => ("S16", "undisclosed_mid_term_rise", 1.5),
-            Self::S17 => ("S17", "trial_trap", 1.5),
-            Self::S18 => ("S18", "refund_withheld", 1.5),
-            Self::S19 => ("S19", "acquisition_gap", 0.75),
-            Self::S20 => ("S20", "allowance_erosion", 1.0),
+            Self::S01 => ("S01", "legacy_overpricing"),
+            Self::S02 => ("S02", "renewal_price_walk"),
+            Self::S03 => ("S03", "end_of_term_penalty"),
+            Self::S04 => ("S04", "charge_after_cancellation"),
+            Self::S05 => ("S05", "cancellation_obstruction"),
+            Self::S06 => ("S06", "undelivered_service_charged"),
+            Self::S07 => ("S07", "dormant_subscription"),
+            Self::S08 => ("S08", "credit_breakage"),
+            Self::S09 => ("S09", "hidden_fee"),
+            Self::S10 => ("S10", "price_guarantee_breach"),
+            Self::S11 => ("S11", "vulnerability_exploited"),
+            Self::S12 => ("S12", "auto_renewal_no_notice"),
+            Self::S13 => ("S13", "fee_stacking"),
+            Self::S14 => ("S14", "bill_shock"),
+            Self::S15 => ("S15", "back_billing"),
+            Self::S16 => ("S16", "undisclosed_mid_term_rise"),
+            Self::S17 => ("S17", "trial_trap"),
+            Self::S18 => ("S18", "refund_withheld"),
+            Self::S19 => ("S19", "acquisition_gap"),
+            Self::S20 => ("S20", "allowance_erosion"),
         }
     }
 
@@ -90,11 +88,6 @@ impl SqueezeType {
     /// What it is called in words.
     pub const fn name(self) -> &'static str {
         self.facts().1
-    }
-
-    /// κ by default: how culpable the type is.
-    pub const fn culpability(self) -> f64 {
-        self.facts().2
     }
 }
 

@@ -1,18 +1,17 @@
 //! A squeeze from the first evaluation that holds to the last penny given back: what is said when, and what it weighs.
 
 use super::{
-    Comparator, Level, SqueezeAlert, SqueezeChange, SqueezeSlot, SqueezeState, SqueezeType,
-    dedup_key, severity,
+    Comparator, SqueezeAlert, SqueezeChange, SqueezeSlot, SqueezeState, SqueezeType, dedup_key,
+    severity,
 };
 use crate::model::customer::Customer;
 use crate::model::output::OutputBody;
 use crate::model::step::Step;
+use crate::model::weight::MAX_WEIGHT;
 use crate::model::{Class, Currency, EventTime, EvidenceId, Micros, Money, Sign, Text};
 
 /// Squeeze slots of a customer.
 const SLOTS: usize = 12;
-/// A comparator on sale longer than this weighs more, in days.
-const LONG_ON_SALE_DAYS: i64 = 90;
 
 /// A rule that holds: what a detector found.
 #[derive(Debug, Clone)]
@@ -77,15 +76,6 @@ impl Finding {
 }
 
 impl SqueezeType {
-    /// Evaluations that must hold before it is said.
-    const fn evaluations_to_open(self) -> u32 {
-        match self {
-            Self::S01 | Self::S07 => 2,
-            Self::S19 => 3,
-            _ => 1,
-        }
-    }
-
     /// It must stop before it can be resolved: giving the past back does not end what goes on.
     const fn must_stop_first(self) -> bool {
         matches!(
@@ -109,7 +99,7 @@ impl Customer {
     pub fn hold(&mut self, step: &mut Step<'_>, finding: Finding) {
         let key =
             dedup_key(finding.kind, &self.id, finding.subscription.as_deref(), &finding.subject);
-        self.squeezes.retain(|slot| slot.key != key || !slot.is_history(step.time));
+        self.squeezes.retain(|slot| slot.key != key || !slot.is_history(step.time, step.policy));
         let place = self.squeezes.iter().position(|slot| slot.key == key);
         let index = place.unwrap_or_else(|| self.open_slot(step, key, &finding));
         let slot = &self.squeezes[index];
@@ -118,7 +108,7 @@ impl Customer {
         if slot.currency != finding.currency || is_held_back {
             return;
         }
-        let is_vulnerable = self.is_vulnerable(step.time);
+        let is_vulnerable = self.is_vulnerable(step);
         let slot = &mut self.squeezes[index];
         let change = slot.evaluate(step, &finding, is_vulnerable);
         if slot.state != SqueezeState::Pending {
@@ -134,7 +124,9 @@ impl Customer {
     /// Records what an evaluation weighs, once the squeeze is said.
     fn weigh_squeeze(&mut self, step: &mut Step<'_>, index: usize, finding: &Finding) {
         let slot = &self.squeezes[index];
-        let weight = (slot.severity.value * finding.evidence_per_severity).min(8.0);
+        let weight =
+            (step.policy.weights.squeeze * slot.severity.value * finding.evidence_per_severity)
+                .min(MAX_WEIGHT);
         if slot.state == SqueezeState::Pending || weight <= 0.0 {
             return;
         }
@@ -235,7 +227,7 @@ impl Customer {
         let slot = &self.squeezes[index];
         if slot.gross == 0 {
             self.resolve_squeeze(step, index, "nothing_owed");
-        } else if slot.is_refunded() {
+        } else if slot.is_refunded(step.policy) {
             self.resolve_squeeze(step, index, "refunded");
         } else {
             self.end_harm_of(step, key);
@@ -306,15 +298,18 @@ impl Customer {
         slot.refunded = slot.refunded.saturating_add(minor);
         let growth = slot.share_refunded() - before;
         let had_to_complain = slot.was_complained_of && !is_unprompted;
-        let weight = 0.75 * growth * slot.evidence_weight * if had_to_complain { 0.5 } else { 1.0 };
+        let policy = step.policy;
+        let after_complaint =
+            if had_to_complain { policy.severity.redress_after_complaint } else { 1.0 };
+        let weight = policy.weights.redress * growth * slot.evidence_weight * after_complaint;
         let key = format!("{}/{reference}", slot.key);
         let may_resolve = if slot.kind.must_stop_first() {
             slot.state == SqueezeState::Stopped
         } else {
             slot.is_open() || slot.state == SqueezeState::Stopped
         };
-        let is_resolved = may_resolve && slot.is_refunded();
-        self.observe(step, Class::FaiRedress, &key, Sign::Positive, weight.min(8.0), time);
+        let is_resolved = may_resolve && slot.is_refunded(step.policy);
+        self.observe(step, Class::FaiRedress, &key, Sign::Positive, weight.min(MAX_WEIGHT), time);
         if is_resolved {
             self.resolve_squeeze(step, index, "refunded");
         }
@@ -375,23 +370,27 @@ impl SqueezeSlot {
             self.baseline = finding.baseline;
         }
         self.note_reference(finding.reference.clone());
-        let is_long_on_sale = finding.comparator.as_ref().is_some_and(|(_, on_sale_from)| {
-            *on_sale_from < step.time.plus_days(-LONG_ON_SALE_DAYS)
-        });
+        let policy = step.policy;
+        let detector = policy.detector(finding.kind);
+        let long_on_sale = step.time.plus_days(-policy.catalogue.long_on_sale_days);
+        let is_long_on_sale = finding
+            .comparator
+            .as_ref()
+            .is_some_and(|(_, on_sale_from)| *on_sale_from < long_on_sale);
         self.severity = severity(
             finding.excess_monthly,
             finding.bill.filter(|bill| *bill > 0),
             self.accrued().saturating_add(finding.accrued_by_cause),
-            step.policy.kappa(finding.kind) * finding.culpability_share,
-            if is_vulnerable { 1.5 } else { 1.0 },
-            if is_long_on_sale { 1.25 } else { 1.0 },
-            step.policy.scale(finding.currency),
-            step.policy,
+            detector.culpability * finding.culpability_share,
+            if is_vulnerable { policy.vulnerability.severity_factor } else { 1.0 },
+            if is_long_on_sale { policy.catalogue.long_on_sale_factor } else { 1.0 },
+            policy.scale(finding.currency),
+            policy,
         );
         match self.state {
             SqueezeState::Pending => {
                 self.held += 1;
-                let is_too_early = self.held < self.kind.evaluations_to_open();
+                let is_too_early = self.held < detector.evaluations;
                 if is_too_early || step.warming.holds_back(self.kind) {
                     return None;
                 }
@@ -428,7 +427,7 @@ impl SqueezeSlot {
             kind: self.kind,
             generation: self.generation,
             state: self.state,
-            level: Level::of(Micros::round(severity.value)),
+            level: severity.level,
             severity: Micros::round(severity.value),
             subscription_id: self.subscription.clone(),
             subject: self.subject.clone(),

@@ -28,7 +28,7 @@ pub fn judge(
 ) -> Option<Finding> {
     let enbp = renewal.enbp_minor?;
     let excess = renewal.price.minor - enbp;
-    if !step.exceeds(excess, step.policy.renewal_tolerance, enbp, renewal.price.currency) {
+    if !step.exceeds(excess, step.policy.renewal_tolerance(), enbp, renewal.price.currency) {
         return None;
     }
     let amount = Money::new(excess, renewal.price.currency);

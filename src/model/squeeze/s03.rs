@@ -4,11 +4,7 @@
 
 use super::SqueezeType;
 use super::bill::{Answer, Excess, Question};
-use crate::model::Tolerance;
 use crate::model::event::NoticeKind;
-
-/// A month's excess that counts: £1, or 3 % of the bill.
-const TOLERANCE: Tolerance = Tolerance { minor: 100.0, share: 0.03 };
 
 /// Holds after the end of a term without notice of it, if the bill stands above the lesser of the in-term price and the best
 /// equal plan.
@@ -16,7 +12,7 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
     let Some(term_end) = subscription.term_end.filter(|end| *end <= step.time) else {
         return Answer::Quiet;
     };
-    let (from, to) = (term_end.plus_days(-40), term_end.plus_days(-10));
+    let (from, to) = step.policy.notice.end_of_term(term_end);
     if subscription.was_noticed(&[NoticeKind::EndOfTerm], from, to) {
         return Answer::Quiet;
     }
@@ -26,7 +22,8 @@ pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer 
     }
     let better = bill.best_eq.as_ref().filter(|best| best.monthly.minor < in_term.minor);
     let cost = better.map_or(in_term.minor, |best| best.monthly.minor);
-    if !step.reaches(bill.monthly - cost, TOLERANCE, bill.monthly, bill.currency) {
+    if !step.reaches(bill.monthly - cost, step.policy.s03.tolerance(), bill.monthly, bill.currency)
+    {
         return Answer::Quiet;
     }
     let subject = term_end.to_string();

@@ -3,21 +3,17 @@
 //! Rests on: FTC v. Amazon 2025; ROSCA; CA AB 2863; DE §312k BGB.
 
 use super::{Finding, SqueezeType};
+use crate::model::policy::S05;
 use crate::model::subscription::{CancelRequest, Subscription};
 
-/// More steps than this, and than twice the steps of signing up, obstruct.
-const STEPS: u16 = 3;
-/// A second contact, or a second offer to stay, obstructs.
-const SECOND: u32 = 2;
-
 /// Is `step` of the way out one too many?
-pub fn is_step_too_many(step: u16, signup_steps: u8) -> bool {
-    step > STEPS.max(2 * u16::from(signup_steps))
+pub fn is_step_too_many(policy: &S05, step: u16, signup_steps: u8) -> bool {
+    u32::from(step) > policy.steps.max(policy.signup_factor * u32::from(signup_steps))
 }
 
-/// Has the customer been put off twice?
-pub const fn was_put_off(request: &CancelRequest) -> bool {
-    request.contacts >= SECOND || request.save_offers >= SECOND
+/// Has the customer been put off too often?
+pub const fn was_put_off(policy: &S05, request: &CancelRequest) -> bool {
+    request.contacts >= policy.contacts || request.save_offers >= policy.save_offers
 }
 
 /// The obstruction of the subscription's open request: said once a request, it takes nothing by itself.

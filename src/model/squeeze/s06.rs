@@ -12,12 +12,8 @@ use crate::model::subscription::Subscription;
 
 /// A month of 146097/4800 days, in milliseconds.
 const MONTH_MS: i128 = 2_629_746_000;
-/// Owed from this many minor units.
-const LEAST: f64 = 100.0;
-/// Share of it that settles the matter, in percent.
-const SETTLED_PERCENT: i128 = 80;
 
-/// Holds if less than 80 % of what the outage is worth, or the scheme owes, has been paid.
+/// Holds if less than the share that settles it of what the outage is worth, or the scheme owes, has been paid.
 pub fn judge(
     step: &Step<'_>,
     failure: &FailureSlot,
@@ -35,8 +31,11 @@ pub fn judge(
     let worth = i128::from(price.map_or(0, |price| price.minor)) * i128::from(outage_ms);
     let owed = worth.max(i128::from(scheme.map_or(0, |credit| credit.minor)) * MONTH_MS);
     let remedied = failure.aftermath.remedied.of(Some(currency));
-    let is_settled = i128::from(remedied) * MONTH_MS * 100 >= owed * SETTLED_PERCENT;
-    if is_settled || owed * 1_000_000 < step.scaled_micros(LEAST, currency) * MONTH_MS {
+    let settled = i128::from(step.policy.s06.settled_share.millionths());
+    let is_settled = i128::from(remedied) * MONTH_MS * 1_000_000 >= owed * settled;
+    if is_settled
+        || owed * 1_000_000 < step.scaled_micros(step.policy.s06.owed_minor, currency) * MONTH_MS
+    {
         return None;
     }
     #[expect(

@@ -6,15 +6,13 @@ use super::SqueezeType;
 use super::bill::{Answer, Excess, Question};
 use crate::model::event::NoticeKind;
 
-/// Days without use, and without a notice of it.
-const DAYS: i64 = 365;
-
-/// Holds if use was expected, there was none for a year, and no dormancy notice either.
+/// Holds if use was expected, there was none for long, and no dormancy notice either.
 pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer {
+    let policy = &step.policy.s07;
     let last_usage = subscription.last_usage.unwrap_or(subscription.start.at.time);
-    let is_dormant = last_usage.plus_days(DAYS) <= step.time;
-    let was_told =
-        subscription.was_noticed(&[NoticeKind::Dormancy], step.time.plus_days(-DAYS), step.time);
+    let is_dormant = last_usage.plus_days(policy.dormant_days) <= step.time;
+    let told_from = step.time.plus_days(-policy.notice_days);
+    let was_told = subscription.was_noticed(&[NoticeKind::Dormancy], told_from, step.time);
     if !subscription.start.value.usage_expected || bill.monthly <= 0 || !is_dormant || was_told {
         return Answer::Quiet;
     }

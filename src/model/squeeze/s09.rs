@@ -5,15 +5,13 @@
 use super::{Finding, SqueezeType};
 use crate::model::customer::Quote;
 use crate::model::step::Step;
-use crate::model::{Money, Text, Tolerance};
-
-/// An excess that counts is above 50 pence and 1 % of the quote.
-const TOLERANCE: Tolerance = Tolerance { minor: 50.0, share: 0.01 };
+use crate::model::{Money, Text};
 
 /// What the charges so far exceed the quote by, minor units, if that is beyond the tolerance.
 pub fn excess(step: &Step<'_>, quote: &Quote) -> Option<i64> {
     let excess = quote.charged - quote.total.minor;
-    step.exceeds(excess, TOLERANCE, quote.total.minor, quote.total.currency).then_some(excess)
+    step.exceeds(excess, step.policy.s09.tolerance(), quote.total.minor, quote.total.currency)
+        .then_some(excess)
 }
 
 /// The part of `excess` not evaluated before, found by `charge_id`.

@@ -7,9 +7,6 @@ use super::{Finding, SqueezeSlot, SqueezeType};
 use crate::model::step::Step;
 use crate::model::subscription::Subscription;
 
-/// Days a squeeze must have been open.
-const OPEN_DAYS: i64 = 14;
-
 /// One finding for each squeeze of the subscription open long enough and not yet a cause, in the order of their keys.
 pub fn judge(
     step: &Step<'_>,
@@ -21,7 +18,7 @@ pub fn judge(
         slots.iter().any(|slot| {
             slot.kind == SqueezeType::S11
                 && slot.subject == cause.key
-                && !slot.is_history(step.time)
+                && !slot.is_history(step.time, step.policy)
         })
     };
     let mut causes: Vec<&SqueezeSlot> = slots
@@ -30,7 +27,7 @@ pub fn judge(
             slot.kind != SqueezeType::S11
                 && slot.is_open()
                 && slot.subscription.as_deref() == Some(&*subscription.id)
-                && slot.opened_at.plus_days(OPEN_DAYS) <= step.time
+                && slot.opened_at.plus_days(step.policy.s11.open_days) <= step.time
                 && !is_known(slot)
         })
         .collect();

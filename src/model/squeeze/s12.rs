@@ -17,7 +17,7 @@ pub fn judge(
 ) -> Option<Finding> {
     let monthly = s02::monthly(renewal);
     let is_dearer = before.currency == renewal.price.currency && before.minor < monthly;
-    if !is_dearer || subscription.was_renewal_noticed(step.time) {
+    if !is_dearer || subscription.was_renewal_noticed(step) {
         return None;
     }
     let rise = Money::new(monthly - before.minor, before.currency);

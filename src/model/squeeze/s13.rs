@@ -5,12 +5,11 @@
 use super::{Finding, SqueezeType};
 use crate::model::Text;
 use crate::model::customer::Fee;
+use crate::model::step::Step;
 
-/// Days within which an earlier penalty for the same cause makes this one a second.
-const DAYS: i64 = 35;
-
-/// Holds for a penalty if `earlier` fees hold one for the same cause, not waived, from the 35 days before.
+/// Holds for a penalty if `earlier` fees hold one for the same cause, not waived, from not long before.
 pub fn judge<'a>(
+    step: &Step<'_>,
     fee: &Fee,
     mut earlier: impl Iterator<Item = &'a Fee>,
     subscription: Option<(Text, i64)>,
@@ -20,7 +19,7 @@ pub fn judge<'a>(
         held.cause_id.as_ref() == Some(cause)
             && !held.is_waived
             && held.charged_at <= fee.charged_at
-            && fee.charged_at <= held.charged_at.plus_days(DAYS)
+            && fee.charged_at <= held.charged_at.plus_days(step.policy.s13.within_days)
     });
     is_stacked.then(|| {
         Finding::one_off(SqueezeType::S13, cause.clone(), fee.amount, fee.id.clone())

@@ -5,18 +5,13 @@
 use super::bill::Bill;
 use super::{Finding, SqueezeType};
 use crate::model::event::NoticeKind;
+use crate::model::policy::S14;
 use crate::model::step::Step;
 use crate::model::subscription::Subscription;
-use crate::model::{Accumulator, DAY_MS, EventTime, Micros, Money};
+use crate::model::{Accumulator, EventTime, Micros, Money};
 
-/// Half-life of the usual bill.
-const HALF_LIFE_MS: i64 = 180 * DAY_MS;
 /// A total above this is neither judged nor remembered: squares of more do not fit the accumulator.
 const CAP: i64 = 5_000_000;
-/// Decayed number of bills that make a usual one.
-const BILLS: Micros = Micros::new(2_500_000);
-/// A jump that counts, minor units.
-const LEAST: f64 = 1000.0;
 
 /// Decayed n, sum and sum of squares of bills.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -35,24 +30,25 @@ struct Usual {
 
 impl Tally {
     /// Remembers a total, unless it is beyond the cap.
-    pub fn add(&mut self, total: i64, time: EventTime) {
+    pub fn add(&mut self, total: i64, time: EventTime, policy: &S14) {
         if (0..=CAP).contains(&total) {
-            let x = total as f64;
-            self.count.add(1.0, time, HALF_LIFE_MS);
-            self.sum.add(x, time, HALF_LIFE_MS);
-            self.squares.add(x * x, time, HALF_LIFE_MS);
+            let (x, half_life_ms) = (total as f64, policy.half_life_ms);
+            self.count.add(1.0, time, half_life_ms);
+            self.sum.add(x, time, half_life_ms);
+            self.squares.add(x * x, time, half_life_ms);
         }
     }
 
     /// The usual bill as seen at `at`, if there are enough to tell.
     #[expect(clippy::cast_possible_truncation, reason = "a mean of totals up to the cap")]
-    fn usual(&self, at: EventTime) -> Option<Usual> {
-        let n = self.count.mass(at, HALF_LIFE_MS);
-        if Micros::round(n) < BILLS {
+    fn usual(&self, at: EventTime, policy: &S14) -> Option<Usual> {
+        let half_life_ms = policy.half_life_ms;
+        let n = self.count.mass(at, half_life_ms);
+        if Micros::round(n) < policy.bills {
             return None;
         }
-        let mean = self.sum.mass(at, HALF_LIFE_MS) / n;
-        let variance = (self.squares.mass(at, HALF_LIFE_MS) / n - mean * mean).max(0.0);
+        let mean = self.sum.mass(at, half_life_ms) / n;
+        let variance = (self.squares.mass(at, half_life_ms) / n - mean * mean).max(0.0);
         Some(Usual {
             mean: mean.round_ties_even() as i64,
             deviation: variance.sqrt().round_ties_even() as i64,
@@ -60,15 +56,17 @@ impl Tally {
     }
 }
 
-/// Holds for a total above 1.5 times the usual, by at least £10 and three standard deviations, without a usage alert since the
-/// period began.
+/// Holds for a total far above the usual, by an amount that counts and several standard deviations, without a usage alert since
+/// the period began.
 pub fn judge(step: &Step<'_>, subscription: &Subscription, bill: &Bill<'_>) -> Option<Finding> {
     let total = bill.invoice.total;
-    let usual = subscription.totals.usual(step.as_of).filter(|_| total.minor <= CAP)?;
+    let policy = &step.policy.s14;
+    let usual = subscription.totals.usual(step.as_of, policy).filter(|_| total.minor <= CAP)?;
     let jump = total.minor - usual.mean;
-    let is_shock = 2 * total.minor > 3 * usual.mean
-        && jump >= 3 * usual.deviation
-        && step.is_at_least(jump, LEAST, total.currency);
+    let times = |ratio: Micros, minor: i64| i128::from(ratio.millionths()) * i128::from(minor);
+    let is_shock = i128::from(total.minor) * 1_000_000 > times(policy.factor, usual.mean)
+        && i128::from(jump) * 1_000_000 >= times(policy.deviations, usual.deviation)
+        && step.is_at_least(jump, policy.jump_minor, total.currency);
     let was_warned =
         subscription.was_noticed(&[NoticeKind::UsageAlert], bill.period_start, step.time);
     (is_shock && !was_warned).then(|| {

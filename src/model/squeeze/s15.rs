@@ -1,4 +1,4 @@
-//! S15, back billing: use from more than a year ago, billed late by the firm's own fault.
+//! S15, back billing: use from long ago, billed late by the firm's own fault.
 //!
 //! Rests on: Ofgem's 12-month limit.
 
@@ -9,12 +9,9 @@ use crate::model::event::{LineKind, Party};
 use crate::model::step::Step;
 use crate::model::subscription::Subscription;
 
-/// Months after which use may no longer be billed.
-const MONTHS: i32 = 12;
-
 /// Holds for the sum of such usage lines, if above 0.
 pub fn judge(step: &Step<'_>, subscription: &Subscription, bill: &Bill<'_>) -> Option<Finding> {
-    let limit = step.time.plus_months(-MONTHS);
+    let limit = step.time.plus_months(-step.policy.s15.months);
     let sum: i64 = bill
         .invoice
         .lines

@@ -22,7 +22,7 @@ pub fn judge_rise(
     let is_in_term = subscription.term_end.is_some_and(|end| step.time < end);
     let is_rise = before.currency == after.currency && before.minor < after.minor;
     let is_open_choice = reason == PriceReason::Firm && !in_schedule;
-    if !is_in_term || !is_rise || !is_open_choice || subscription.was_rise_noticed(step.time) {
+    if !is_in_term || !is_rise || !is_open_choice || subscription.was_rise_noticed(step) {
         return None;
     }
     let rise = Money::new(after.minor - before.minor, after.currency);

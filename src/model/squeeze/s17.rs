@@ -17,16 +17,16 @@ pub fn is_first_paid(subscription: &Subscription, bill: &Bill<'_>) -> bool {
         && subscription.start.value.trial_end.is_some_and(|end| day_of(end) <= bill.period_start)
 }
 
-/// Holds for the first paid bill if no reminder was sent 14 to 3 business days before the trial's end.
+/// Holds for the first paid bill if no reminder was sent in its window before the trial's end.
 pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer {
     let Some(trial_end) =
         subscription.start.value.trial_end.filter(|_| is_first_paid(subscription, bill))
     else {
         return Answer::Quiet;
     };
-    let holidays = &step.policy.holidays;
-    let (from, to) =
-        (trial_end.plus_business_days(-14, holidays), trial_end.plus_business_days(-3, holidays));
+    let (policy, holidays) = (&step.policy.s17, &step.policy.holidays);
+    let from = trial_end.plus_business_days(-policy.reminder_from_business_days, holidays);
+    let to = trial_end.plus_business_days(-policy.reminder_business_days, holidays);
     if subscription.was_noticed(&[NoticeKind::Reminder], from, to) {
         return Answer::Quiet;
     }

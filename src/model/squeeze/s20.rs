@@ -8,17 +8,14 @@ use crate::model::Money;
 use crate::model::step::Step;
 use crate::model::subscription::Subscription;
 
-/// Share of the value lost that counts.
-const LOSS_SHARE: f64 = 0.05;
-
-/// Holds for a loss of 5 % of the value or more without consent. The loss is said; nothing is taken until a bill.
+/// Holds for a loss of enough of the value without consent. The loss is said; nothing is taken until a bill.
 pub fn judge_terms(
     step: &Step<'_>,
     subscription: &Subscription,
     loss_share: f64,
     has_consented: bool,
 ) -> Option<Finding> {
-    if loss_share < LOSS_SHARE || has_consented {
+    if loss_share < step.policy.s20.loss_share || has_consented {
         return None;
     }
     let price = subscription.price.value;

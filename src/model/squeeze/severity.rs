@@ -2,24 +2,25 @@
 
 use crate::model::event::words;
 use crate::model::number::exp2;
+use crate::model::policy::Severities;
 use crate::model::{Micros, Policy};
 
 words! {
     /// A severity in words; PagerDuty's info, warning, error, critical.
-    Level { /// Below .25.
-        Info = "info", /// From .25.
-        Minor = "minor", /// From .50.
+    Level { /// Hardly.
+        Info = "info", /// Some.
+        Minor = "minor", /// Much.
         Major = "major", /// From .75.
         Critical = "critical" }
 }
 
 impl Level {
     /// The level of a published severity.
-    pub const fn of(severity: Micros) -> Self {
-        match severity.millionths() {
-            750_000.. => Self::Critical,
-            500_000.. => Self::Major,
-            250_000.. => Self::Minor,
+    pub fn of(severity: Micros, policy: &Severities) -> Self {
+        match severity {
+            _ if severity >= policy.critical => Self::Critical,
+            _ if severity >= policy.major => Self::Major,
+            _ if severity >= policy.minor => Self::Minor,
             _ => Self::Info,
         }
     }
@@ -32,16 +33,15 @@ pub struct Severity {
     pub u: f64,
     /// κ: how culpable the type is.
     pub kappa: f64,
-    /// 1.5 while the customer is marked vulnerable, else 1.
+    /// Above 1 while the customer is marked vulnerable, else 1.
     pub v: f64,
-    /// 1.25 if the firm has known better for 90 days, else 1.
+    /// Above 1 if the firm has known better for long, else 1.
     pub k: f64,
     /// 1 − 2^(−u·κ·v·k/3), in [0, 1]: 1 only past what an `f64` tells from it.
     pub value: f64,
+    /// That in words.
+    pub level: Level,
 }
-
-/// Monthly excess as a share of the bill that counts one third of half a severity.
-const SHARE_OF_BILL: f64 = 0.10;
 
 /// The severity of taking `excess_monthly` a month on a monthly `bill`, `accrued` so far, all in minor units of a currency of this
 /// `scale`.
@@ -63,10 +63,12 @@ pub fn severity(
     policy: &Policy,
 ) -> Severity {
     let share = bill.filter(|bill| 0 < *bill).map_or(0.0, |bill| excess_monthly / bill as f64);
-    let u = excess_monthly / (policy.e_half * scale)
-        + share / SHARE_OF_BILL
-        + accrued.max(0) as f64 / (policy.a_half * scale);
-    Severity { u, kappa, v, k, value: 1.0 - exp2(-u * kappa * v * k / 3.0) }
+    let u = excess_monthly / (policy.money.e_half * scale)
+        + share / policy.severity.share_of_bill
+        + accrued.max(0) as f64 / (policy.money.a_half * scale);
+    let value = 1.0 - exp2(-u * kappa * v * k / 3.0);
+    let level = Level::of(Micros::round(value), &policy.severity);
+    Severity { u, kappa, v, k, value, level }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Comparator, Level, Severity, SqueezeType};
 use crate::model::event::words;
-use crate::model::{Currency, EventTime, Micros, Text};
+use crate::model::{Currency, EventTime, Policy, Text};
 
 words! {
     /// Where a squeeze stands.
@@ -16,9 +16,6 @@ words! {
 
 /// References of the last evaluations an alert carries.
 const REFERENCES: usize = 8;
-
-/// How long after it was resolved a squeeze is reopened instead of opened anew, in days.
-const REOPENED_WITHIN_DAYS: i64 = 90;
 
 /// One squeeze of one customer.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,9 +77,10 @@ impl SqueezeSlot {
         if self.gross <= 0 { 0.0 } else { (self.refunded as f64 / self.gross as f64).min(1.0) }
     }
 
-    /// At least 95 % was given back.
-    pub fn is_refunded(&self) -> bool {
-        self.gross > 0 && i128::from(self.refunded) * 100 >= i128::from(self.gross) * 95
+    /// So much was given back that it is made good.
+    pub fn is_refunded(&self, policy: &Policy) -> bool {
+        let share = i128::from(policy.severity.refunded.millionths());
+        self.gross > 0 && i128::from(self.refunded) * 1_000_000 >= i128::from(self.gross) * share
     }
 
     /// Said and not yet over.
@@ -96,16 +94,16 @@ impl SqueezeSlot {
     }
 
     /// It was resolved so long before `time` that another one is new.
-    pub fn is_history(&self, time: EventTime) -> bool {
+    pub fn is_history(&self, time: EventTime, policy: &Policy) -> bool {
         self.state == SqueezeState::Resolved
             && self
                 .resolved_at
-                .is_none_or(|resolved| time > resolved.plus_days(REOPENED_WITHIN_DAYS))
+                .is_none_or(|resolved| time > resolved.plus_days(policy.severity.reopened_days))
     }
 
     /// The level of its severity.
-    pub fn level(&self) -> Level {
-        Level::of(Micros::round(self.severity.value))
+    pub const fn level(&self) -> Level {
+        self.severity.level
     }
 
     /// No alert is to be published at `time`.
