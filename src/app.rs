@@ -73,7 +73,7 @@ impl App {
     /// # Errors
     /// If the service cannot start, a worker fails, or a second signal came.
     pub fn run(self, quit: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let metrics = Metrics::start(&self.scoring.policy)?;
+        let metrics = Metrics::start()?;
         let runtime =
             runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let result = runtime.block_on(self.supervise(metrics, quit));

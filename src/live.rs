@@ -1,14 +1,15 @@
 //! What the service shows of itself while it runs: written by the workers once an effect is certain, read by HTTP and metrics.
 //! The engine never reads it back, and nothing here decides anything.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
 use crate::engine::Explanation;
+use crate::model::{Policy, Text, Warming};
 
 /// The read side of the service.
 #[derive(Debug, Default)]
@@ -21,6 +22,19 @@ pub struct Live {
     pub is_started: AtomicBool,
     /// The workers that have turned, by number.
     pub workers: DashMap<usize, WorkerStatus>,
+    refused_policy: Mutex<Option<RefusedPolicy>>,
+}
+
+impl Live {
+    /// Shows that a policy could not come into force, until the next one cannot.
+    pub fn refuse_policy(&self, refused: RefusedPolicy) {
+        *self.refused_policy.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+    }
+
+    /// The last policy that could not come into force; `None` if all could.
+    pub fn refused_policy(&self) -> Option<RefusedPolicy> {
+        self.refused_policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// One worker, as it last said.
@@ -45,6 +59,8 @@ pub struct PartitionStatus {
     pub restored_ratio: f64,
     /// How long the rest will take at the pace so far; `None` while there is no telling.
     pub restore_remaining: Option<Duration>,
+    /// What it is scored by; `None` until it is restored.
+    pub policy: Option<PolicyStatus>,
     /// Where questions about its customers go.
     pub inbox: std::sync::mpsc::SyncSender<Query>,
 }
@@ -58,6 +74,7 @@ impl PartitionStatus {
             event_lag: Duration::ZERO,
             restored_ratio: 0.0,
             restore_remaining: None,
+            policy: None,
             inbox,
         }
     }
@@ -68,6 +85,28 @@ impl PartitionStatus {
         let rest = elapsed.as_secs_f64() * (1.0 - ratio) / ratio;
         self.restore_remaining = Duration::try_from_secs_f64(rest).ok();
     }
+}
+
+/// The policy in force on a partition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyStatus {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// Its content hash.
+    pub fingerprint: u64,
+    /// The rules that gather.
+    pub warming: Warming,
+}
+
+/// A policy that was published and stays out of force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedPolicy {
+    /// Its version.
+    pub version: Text,
+    /// Its content hash.
+    pub fingerprint: u64,
+    /// Why, and what to do.
+    pub reason: String,
 }
 
 /// Where a partition stands.

@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use goodfaith::replay;
 use goodfaith::wire::{self, Decision, Encoding};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use support::{
-    Deployment, Facts, Line, Published, assert_same, generated, recorded, reference_change,
+    Deployment, Facts, Line, Published, Stored, assert_same, generated, recorded, reference_change,
     scenarios, tick, wait_until,
 };
 
@@ -161,6 +161,53 @@ fn a_restart_goes_on_where_the_last_commit_was() {
     let facts = run(&deployment);
     assert_eq!(facts.count("PartitionRestored"), 8, "{:?}", facts.last("PartitionRefused"));
     assert_is_oracle(&deployment);
+}
+
+/// Puts a policy on the reference topic that `policy publish` would not.
+fn publish(deployment: &Deployment, json: &str) {
+    let value = format!(
+        r#"{{"specversion":"1.0","id":"p","source":"/test","type":"io.goodfaith.policy.published.v1","time":"2020-01-01T00:00:00Z","data":{{"policy":{json}}}}}"#
+    );
+    deployment.produce(&[Line::Reference(value.into_bytes())]);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_policy_published_in_flight_comes_into_force_everywhere_and_is_restored() {
+    let mut deployment = Deployment::new("policy");
+    deployment.settings.workers = 2;
+    let input = scenarios(9_000);
+    let (first, rest) = input.split_at(3_000);
+    let (second, third) = rest.split_at(3_000);
+    let facts = Arc::new(Facts::default());
+    deployment.produce(first);
+    let service = deployment.start(&facts);
+    deployment.wait_handled(PATIENCE);
+    deployment
+        .publish("version = \"keen\"\nbase_rate = 0.4\noverpricing_tolerance = { share = 0 }");
+    wait_until("it is in force on every partition", PATIENCE, || {
+        facts.count("PolicyActivated") == 8
+    });
+    deployment.produce(second);
+    deployment.wait_handled(PATIENCE);
+    publish(&deployment, r#"{"version":"baked","dimensions":{"care":{"half_life_days":90}}}"#);
+    wait_until("it is refused", PATIENCE, || facts.count("PolicyRefused") == 1);
+    let told = facts.last("PolicyRefused").unwrap();
+    assert!(told.contains("dimensions.care.half_life_days"), "{told}");
+    service.stop();
+    service.join().unwrap();
+
+    deployment.produce(third);
+    let again = run(&deployment);
+    assert_eq!(again.count("PartitionRestored"), 8, "{:?}", again.last("PartitionRefused"));
+    assert_eq!(again.count("PolicyActivated"), 0, "what was in force is so again");
+    assert_eq!(again.count("PolicyRefused"), 1, "what was refused is so again");
+    let activations = deployment.activations();
+    assert_eq!(activations.values().map(Vec::len).collect::<Vec<_>>(), [1; 8]);
+    assert_is_oracle(&deployment);
+    let hash = |record: &Stored| record.header("gfpolicy").unwrap();
+    let hashes: BTreeSet<String> = deployment.read("scores").iter().map(hash).collect();
+    assert_eq!(hashes.len(), 2, "{hashes:?}");
 }
 
 fn total(offsets: &[i64]) -> i64 {

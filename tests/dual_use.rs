@@ -85,7 +85,7 @@ fn no_score_and_no_alert_says_how_patient_a_customer_is() {
             assert_eq!(restricted(&json(line.as_bytes())), Vec::<String>::new(), "{line}");
         }
         let nothing = RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
-        let origin = Origin { topic: "goodfaith.events.v1", partition: 0 };
+        let origin = Origin { topic: "goodfaith.events.v1", partition: 0, policy: 0 };
         for encoding in [Encoding::BinaryJson, Encoding::StructuredJson, Encoding::BinaryProtobuf] {
             for record in wire::encode(effect, nothing, origin, encoding) {
                 if record.topic == "loyalty" {

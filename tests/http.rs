@@ -15,8 +15,10 @@ use goodfaith::engine::{
     TrustReading,
 };
 use goodfaith::http::{Api, router};
-use goodfaith::live::{Live, PartitionState, PartitionStatus, Query, WorkerStatus};
-use goodfaith::model::{Class, EventTime, Micros};
+use goodfaith::live::{
+    Live, PartitionState, PartitionStatus, PolicyStatus, Query, RefusedPolicy, WorkerStatus,
+};
+use goodfaith::model::{Class, EventTime, Micros, Policy, Warming};
 use goodfaith::wire;
 use serde_json::Value;
 use tokio::runtime;
@@ -378,4 +380,46 @@ fn a_service_has_started_once_its_workers_polled() {
     service.live.is_started.store(false, Ordering::Relaxed);
     assert_eq!(service.get("/startupz").status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(service.get("/readyz").status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[test]
+fn the_policy_is_told_by_partition_and_active_only_where_it_is_everywhere() {
+    let service = Service::new();
+    let show = |partition: i32, fingerprint: u64, toml: &str| {
+        let policy = Arc::new(Policy::from_toml(toml).unwrap());
+        let mut warming = Warming::default();
+        let since = EventTime::parse("2025-01-01T00:00:00Z").unwrap();
+        warming.begin(&Policy::default(), &policy, since);
+        drop(service.partition(partition, PartitionState::Running, 1));
+        let policy = PolicyStatus { policy, fingerprint, warming };
+        service.live.partitions.get_mut(&partition).unwrap().policy = Some(policy);
+    };
+    let told = || -> Value { serde_json::from_str(&service.get("/v1/policy").body).unwrap() };
+    let keen = "version = 'keen'\noverpricing_tolerance.minor = 1\nsqueeze.S07.enabled = false";
+    show(0, 0xfeed, keen);
+    show(1, 1, "");
+    let body = told();
+    assert_eq!(body["active"], Value::Null, "the two differ");
+    assert_eq!(
+        body["partitions"][0],
+        serde_json::json!({
+            "partition": 0,
+            "policy": {"version": "keen", "hash": "000000000000feed"},
+            "warming": [{
+                "type": "S01", "name": "legacy_overpricing", "state": "warming",
+                "since": "2025-01-01T00:00:00.000Z", "until": "2025-03-04T00:00:00.000Z"
+            }]
+        })
+    );
+    show(1, 0xfeed, keen);
+    let refused =
+        RefusedPolicy { version: "slow".into(), fingerprint: 2, reason: "a half-life".to_owned() };
+    service.live.refuse_policy(refused);
+    let body = told();
+    assert_eq!(body["active"], body["partitions"][1]["policy"]);
+    assert_eq!(
+        [0, 1, 6].map(|detector| body["detectors"][detector]["state"].as_str().unwrap()),
+        ["warming", "live", "off"]
+    );
+    assert_eq!(body["refused"]["reason"], "a half-life");
 }

@@ -255,6 +255,61 @@ fn results_are_replaced_only_when_asked_and_then_all_of_them() {
     assert_eq!(expected, files_in(&out));
 }
 
+/// A record that publishes `policy`.
+fn published(policy: &str) -> Vec<u8> {
+    format!(
+        r#"{{"specversion":"1.0","id":"p","source":"/test","type":"io.goodfaith.policy.published.v1","time":"2025-01-01T00:00:00Z","data":{{"policy":{policy}}}}}"#
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_policy_among_the_events_is_in_force_on_every_partition_after_it() {
+    let mut lines = disorderly_lines(3_000);
+    lines.insert(1_500, published(r#"{"version":"late","base_rate":0.4}"#));
+    lines.insert(2_000, published(r#"{"version":"baked","dimensions":{"care":{"lambda":3}}}"#));
+    let (written, _) = replayed(&lines, &options(4), None);
+    let versions = |kind: FileKind| -> Vec<String> {
+        let lines = written.iter().filter(|(file, _)| *file == kind);
+        let version = |line: &str| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["data"]["policy"].as_str().map(str::to_owned)
+        };
+        lines.filter_map(|(_, line)| version(line)).collect()
+    };
+    let scores = versions(FileKind::Scores);
+    let change = scores.iter().position(|version| version == "late").expect("it takes effect");
+    assert!(scores[..change].iter().all(|version| version == "generic-1"));
+    assert!(scores[change..].iter().all(|version| version == "late"), "and stays");
+    let refused = "\"detail\":\"policy.dimensions.care.lambda\"";
+    let set_aside = written.iter().filter(|(_, line)| line.contains(refused)).count();
+    assert_eq!(set_aside, 1, "one record, one dead letter, whatever the partitions");
+}
+
+#[test]
+fn of_the_policies_in_a_reference_file_the_last_is_in_force_unless_one_is_named() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    write_lines(Path::new(&path("events.ndjson")), &disorderly_lines(500));
+    let policies = ["first", "last"].map(|version| {
+        published(&format!(r#"{{"version":"{version}","dimensions":{{"care":{{"lambda":3}}}}}}"#))
+    });
+    write_lines(Path::new(&path("reference.ndjson")), &policies);
+    fs::write(path("named.toml"), "version = \"named\"").unwrap();
+    let (events, reference, named) =
+        (path("events.ndjson"), path("reference.ndjson"), path("named.toml"));
+    let scores = |name: &str, more: &[&str]| {
+        let args = [&["--events", &events, "--reference", &reference], more].concat();
+        String::from_utf8(cli_files(&folder, name, &args)["scores.ndjson"].clone()).unwrap()
+    };
+    for (scores, version) in
+        [(scores("a", &[]), "last"), (scores("b", &["--policy", &named]), "named")]
+    {
+        let says = format!("\"policy\":\"{version}\"");
+        assert!(scores.lines().count() > 10 && scores.lines().all(|line| line.contains(&says)));
+    }
+}
+
 #[test]
 fn a_reference_file_is_known_before_the_first_event() {
     let folder = TempDir::new().unwrap();

@@ -56,7 +56,7 @@ enum Verb {
     Suppress(suppress::SuppressArgs),
     /// Have all that is known of a customer forgotten
     Erase(erase::EraseArgs),
-    /// Check, explain and describe policies
+    /// Check, explain, describe and publish policies
     Policy(policy::PolicyArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),

@@ -27,6 +27,8 @@ Examples:
   goodfaith replay --events jan.ndjson feb.ndjson --until 2025-03-01 --out results
   goodfaith gen --events 100000 --out - | goodfaith replay --events - --out results --force
 
+A policy.published record among the events takes effect for the records after it; one that changes half-lives or lambda is set aside.
+
 Results: scores.ndjson, alerts.ndjson, loyalty.ndjson, dead_letters.ndjson,
 state.ndjson (a line a customer) and summary.json; with --evidence also
 evidence.ndjson. The same input gives the same bytes.";
@@ -38,7 +40,8 @@ pub(super) struct ReplayArgs {
     /// Events, one JSON object a line; plain, gzip or Zstandard, or `-` for stdin. Several files are one sequence
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     events: Vec<PathBuf>,
-    /// Plans and list prices, visible from the start
+    /// Plans, list prices and policies, visible from the start: of policies the last is in force, from the start, unless --policy names
+    /// one
     #[arg(long, num_args = 1.., value_name = "FILE")]
     reference: Vec<PathBuf>,
     /// What differs from the default policy: TOML, or JSON if it is named so
@@ -115,13 +118,15 @@ pub(super) fn options(
     partitions: NonZeroU32,
     audit: bool,
 ) -> anyhow::Result<Options> {
-    let mut catalogue = Catalogue::default();
+    let (mut catalogue, mut published) = (Catalogue::default(), None);
     for path in reference {
-        read_reference(&mut open(path)?, &mut catalogue)
-            .with_context(|| format!("{} is no catalogue", path.display()))?;
+        let last = read_reference(&mut open(path)?, &mut catalogue)
+            .with_context(|| format!("{} is no reference file", path.display()))?;
+        published = last.or(published);
     }
+    let stated = policy_file.map(policy).transpose()?;
     Ok(Options {
-        policy: Arc::new(policy_file.map_or_else(|| Ok(Policy::default()), policy)?),
+        policy: stated.map(Arc::new).or(published).unwrap_or_default(),
         catalogue: Arc::new(catalogue),
         partitions,
         audit,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::event::words;
-use crate::model::{Catalogue, Event, EventTime, Text};
+use crate::model::{Catalogue, Event, EventTime, Policy, Text};
 
 /// All that can happen to an engine.
 #[derive(Debug, Clone)]
@@ -23,6 +23,13 @@ pub enum Input {
         offset_next: i64,
         /// The version.
         catalogue: Arc<Catalogue>,
+    },
+    /// From here on the engine scores by this policy: the journal's word, taken between records.
+    Policy {
+        /// The journal record's `seq`.
+        seq: u64,
+        /// The policy; it can replace the one in force.
+        policy: Arc<Policy>,
     },
     /// The clock of an idle partition, or the end of a file: advances the watermark to `time` and fires what is due.
     Tick {

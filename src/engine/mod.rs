@@ -33,7 +33,8 @@ use crate::model::squeeze::SqueezeState;
 use crate::model::step::Step;
 use crate::model::timer::{Timer, TimerKind};
 use crate::model::{
-    Catalogue, CustomerEvent, Event, EventTime, EvidenceId, Policy, Text, TrustState,
+    Catalogue, CustomerEvent, Event, EventTime, EvidenceId, Policy, ReferenceChange,
+    ReferenceEvent, Text, TrustState, Warming,
 };
 
 /// Changes only when the bytes of some vector change.
@@ -85,6 +86,9 @@ struct Header {
     source: SourcePosition,
     reference_offset_next: i64,
     catalogue: Arc<Catalogue>,
+    /// In force.
+    policy: Arc<Policy>,
+    warming: Warming,
     watermark: Option<EventTime>,
     counters: Counters,
 }
@@ -92,12 +96,8 @@ struct Header {
 impl PartitionEngine {
     /// An engine without state, that sees no reference data yet.
     pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            header: Header::default(),
-            committed: Header::default(),
-            store: Store::default(),
-        }
+        let header = Header { policy: Arc::clone(&settings.policy), ..Header::default() };
+        Self { settings, committed: header.clone(), header, store: Store::default() }
     }
 
     /// The same engine, for whom everything is final at once: it keeps nothing as it was, and cannot abort. For files, which have no
@@ -113,7 +113,7 @@ impl PartitionEngine {
     /// What it changes is kept as it was until [`commit`](Self::commit) or [`abort`](Self::abort): one of them must follow, soon.
     ///
     /// # Panics
-    /// If a record's offset is behind one already handled.
+    /// If a record's offset is behind one already handled, or a policy cannot replace the one in force.
     pub fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::Record { offset, record } => {
@@ -128,6 +128,10 @@ impl PartitionEngine {
                 self.header.reference_offset_next = offset_next;
                 self.header.catalogue = catalogue;
                 self.follow_journal(seq);
+            }
+            Input::Policy { seq, policy } => {
+                self.follow_journal(seq);
+                self.activate(policy);
             }
             Input::Tick { seq, time } => {
                 self.follow_journal(seq);
@@ -157,15 +161,50 @@ impl PartitionEngine {
     fn observe(&mut self, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Customer(event) => self.observe_customer(*event, effects),
-            Event::Reference(event) => {
-                self.header.counters.accepted += 1;
-                Arc::make_mut(&mut self.header.catalogue).apply(&event.change);
-            }
+            Event::Reference(event) => self.observe_reference(&event, effects),
             Event::Tick(time) => {
                 self.header.counters.accepted += 1;
                 self.advance_watermark(time, effects);
             }
         }
+    }
+
+    /// A reference event among the events of a file. A policy that cannot replace the one in force is set aside.
+    fn observe_reference(&mut self, event: &ReferenceEvent, effects: &mut Vec<Effect>) {
+        match &event.change {
+            ReferenceChange::PolicyPublished { policy } => {
+                if let Some(rejection) = self.refusal_of(event) {
+                    return self.reject(rejection, effects);
+                }
+                self.activate(Arc::clone(policy.policy()));
+            }
+            change => Arc::make_mut(&mut self.header.catalogue).apply(change),
+        }
+        self.header.counters.accepted += 1;
+    }
+
+    /// Why a reference event cannot take effect here: it is a policy that changes what stored masses hold. `None` if it can.
+    pub fn refusal_of(&self, event: &ReferenceEvent) -> Option<Rejection> {
+        let ReferenceChange::PolicyPublished { policy } = &event.change else { return None };
+        let baked_in = policy.policy().can_replace(&self.header.policy).err()?;
+        Some(Rejection {
+            reason: Reason::BadData,
+            detail: Some(format!("policy.{}", baked_in.key).into()),
+            id: Some(event.id.to_string()),
+            subject: None,
+        })
+    }
+
+    /// Scores by `policy` from here on. The rules it changes gather first, unless nothing was seen yet: then all of history is theirs.
+    fn activate(&mut self, policy: Arc<Policy>) {
+        let header = &mut self.header;
+        if let Err(baked_in) = policy.can_replace(&header.policy) {
+            panic!("policy {} is not checked: {baked_in}", policy.version);
+        }
+        if let Some(watermark) = header.watermark {
+            header.warming.begin(&header.policy, &policy, watermark);
+        }
+        header.policy = policy;
     }
 
     /// Checks an event of a customer in the order of the contract; one that fails changes nothing.
@@ -180,7 +219,7 @@ impl PartitionEngine {
             self.header.counters.duplicates += 1;
             return;
         }
-        let late_ms = self.settings.policy.late_ms;
+        let late_ms = self.header.policy.late_ms;
         if held.is_some_and(|customer| event.time < customer.clock.plus(-late_ms)) {
             return self.reject(rejection(Reason::TooLate, &event), effects);
         }
@@ -190,7 +229,7 @@ impl PartitionEngine {
         self.header.counters.accepted += 1;
         let is_late = held.is_some_and(|customer| event.time < customer.clock);
         self.header.counters.late += u64::from(is_late);
-        self.advance_watermark(event.time.plus(-self.settings.policy.grace_ms), effects);
+        self.advance_watermark(event.time.plus(-self.header.policy.grace_ms), effects);
         if event.body == Body::ErasureRequested {
             self.erase(&event, effects);
         } else {
@@ -200,8 +239,8 @@ impl PartitionEngine {
 
     /// Applies an accepted event as one step of its customer.
     fn apply(&mut self, event: &CustomerEvent, record: u64, effects: &mut Vec<Effect>) {
-        let Settings { policy, audit, .. } = &self.settings;
-        let catalogue = &self.header.catalogue;
+        let Settings { audit, .. } = &self.settings;
+        let Header { policy, catalogue, warming, .. } = &self.header;
         let id = &event.customer;
         let mut outputs = Vec::new();
         let make = || Entry::new(Customer::new(Arc::clone(id), event.time));
@@ -221,6 +260,7 @@ impl PartitionEngine {
             let as_of = customer.as_of;
             let mut step = Step::new(policy, catalogue, event.time, as_of, event.id.clone());
             step.is_induced = event.causation_id.is_some();
+            step.warming = warming;
             let apply =
                 |entry: &mut Entry, step: &mut Step<'_>| entry.customer.apply(step, &event.body);
             (as_of, publish::step(entry, step, *audit, apply, &mut outputs))
@@ -237,6 +277,7 @@ impl PartitionEngine {
     fn advance_watermark(&mut self, time: EventTime, effects: &mut Vec<Effect>) {
         let watermark = self.header.watermark.map_or(time, |watermark| watermark.max(time));
         self.header.watermark = Some(watermark);
+        self.header.warming.end(watermark);
         while let Some(id) = self.store.first_due(watermark) {
             self.fire(&id, effects);
         }
@@ -244,8 +285,8 @@ impl PartitionEngine {
 
     /// Fires the first timer of `id` as one step.
     fn fire(&mut self, id: &Arc<str>, effects: &mut Vec<Effect>) {
-        let Settings { policy, audit, .. } = &self.settings;
-        let catalogue = &self.header.catalogue;
+        let Settings { audit, .. } = &self.settings;
+        let Header { policy, catalogue, warming, .. } = &self.header;
         let mut outputs = Vec::new();
         let make = || unreachable!("a customer with a deadline is in the store");
         let fired = self.store.change(id, make, |entry| {
@@ -253,7 +294,8 @@ impl PartitionEngine {
             let timer = customer.timers.pop()?;
             customer.as_of = customer.as_of.max(timer.deadline);
             let as_of = customer.as_of;
-            let step = Step::new(policy, catalogue, timer.deadline, as_of, Text::default());
+            let mut step = Step::new(policy, catalogue, timer.deadline, as_of, Text::default());
+            step.warming = warming;
             let fire = |entry: &mut Entry, step: &mut Step<'_>| {
                 review_again(&mut entry.customer, &timer, policy);
                 entry.customer.fire(step, &timer);
@@ -358,6 +400,16 @@ impl PartitionEngine {
         &self.header.catalogue
     }
 
+    /// The policy in force.
+    pub const fn policy(&self) -> &Arc<Policy> {
+        &self.header.policy
+    }
+
+    /// The rules that may not open a squeeze yet, because a policy changed them in flight.
+    pub const fn warming(&self) -> &Warming {
+        &self.header.warming
+    }
+
     /// How far event time has come; `None` before the first customer event or tick.
     pub const fn watermark(&self) -> Option<EventTime> {
         self.header.watermark
@@ -387,14 +439,14 @@ impl PartitionEngine {
     pub fn customer(&self, id: &str) -> Option<CustomerView> {
         self.store
             .get(id)
-            .map(|entry| view::read(entry, self.header.watermark, &self.settings.policy))
+            .map(|entry| view::read(entry, self.header.watermark, &self.header.policy))
     }
 
     /// One customer as [`Self::customer`] reads it, with the grounds of its explanation.
     pub fn explain(&self, id: &str) -> Option<Explanation> {
         let entry = self.store.get(id)?;
-        let view = view::read(entry, self.header.watermark, &self.settings.policy);
-        let (policy, catalogue) = (&self.settings.policy, &self.header.catalogue);
+        let (policy, catalogue) = (&self.header.policy, &self.header.catalogue);
+        let view = view::read(entry, self.header.watermark, policy);
         let grounds = explanation::grounds(entry, view.as_of, policy, catalogue);
         Some(Explanation { view, grounds })
     }

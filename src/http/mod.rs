@@ -1,8 +1,9 @@
-//! What the service answers over HTTP: health, metrics, and one customer at a time. It reads and never writes, asks the worker
+//! What the service answers over HTTP: health, metrics, the policy in force, and one customer at a time. It reads and never writes, asks the worker
 //! that owns a customer instead of sharing its state, and knows no password: it is for loopback or a network one trusts.
 
 mod customers;
 mod health;
+mod policy;
 mod problem;
 
 use std::fmt;
@@ -77,6 +78,7 @@ pub fn router(api: Api) -> Router {
         .route("/startupz", get(health::startupz))
         .route("/metrics", get(metrics))
         .route("/v1/customers/{id}", get(customers::customer))
+        .route("/v1/policy", get(policy::policy))
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::OnlyReads)
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))

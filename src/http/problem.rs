@@ -11,7 +11,7 @@ use thiserror::Error;
 pub(super) enum Problem {
     /// No endpoint has this path.
     #[error(
-        "there is nothing here: see /livez, /readyz, /startupz, /metrics and /v1/customers/{{id}}"
+        "there is nothing here: see /livez, /readyz, /startupz, /metrics, /v1/policy and /v1/customers/{{id}}"
     )]
     NoSuchPath,
     /// Anything but GET and HEAD.

@@ -244,6 +244,9 @@ fn reference_key(event: &ReferenceEvent) -> String {
             format!("plan/{plan_id}")
         }
         ReferenceChange::PriceListed { sku, .. } => format!("price/{sku}"),
+        ReferenceChange::PolicyPublished { policy } => {
+            format!("policy/{}", policy.policy().version)
+        }
     }
 }
 

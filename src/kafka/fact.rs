@@ -121,6 +121,24 @@ pub enum Fact<'a> {
         /// Why.
         reason: Reason,
     },
+    /// From now on a partition is scored by another policy.
+    PolicyActivated {
+        /// Which partition.
+        partition: i32,
+        /// The policy's version.
+        version: &'a str,
+        /// Its content hash.
+        fingerprint: u64,
+    },
+    /// A published policy changes what stored masses hold, so the one in force stays.
+    PolicyRefused {
+        /// The policy's version.
+        version: &'a str,
+        /// Its content hash.
+        fingerprint: u64,
+        /// Which setting, and what to do.
+        reason: &'a str,
+    },
     /// A worker ended.
     WorkerStopped {
         /// Which.

@@ -61,10 +61,11 @@ impl Outbox {
         }
     }
 
-    /// Performs `effects` of `partition`, caused by `original`, in order.
+    /// Performs `effects` of `partition`, caused by `original` and scored by the policy of this fingerprint, in order.
     pub(super) fn perform(
         &mut self,
         partition: i32,
+        policy: u64,
         effects: &mut Vec<Effect>,
         original: RecordRef<'_>,
     ) -> Result<(), Failure> {
@@ -72,7 +73,7 @@ impl Outbox {
         for effect in &*effects {
             tally.count(partition, effect, original.timestamp_ms);
         }
-        let origin = Origin { topic: self.topics.events(), partition };
+        let origin = Origin { topic: self.topics.events(), partition, policy };
         for effect in effects.drain(..) {
             for record in wire::encode(&effect, original, origin, self.settings.encoding) {
                 self.publisher.send(Publication {

@@ -5,10 +5,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::reference::{ReferenceLog, Version};
+use super::reference::{PolicyRecord, ReferenceLog, Version};
 use super::settings::Scoring;
 use crate::engine::{Effect, Input, PartitionEngine, Rejection, Settings};
-use crate::model::{Event, EventTime};
+use crate::model::{BakedIn, Event, EventTime, Policy};
 use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord};
 
 /// Customers up to which a debug build hashes a whole engine at every transaction: the hash costs microseconds a customer.
@@ -42,6 +42,23 @@ struct Standing {
     offset_next: i64,
     chain: Chain,
     reference_offset_next: i64,
+    /// Policies of the reference log below this offset are decided about.
+    policy_offset_next: i64,
+    /// The fingerprint of the policy in force.
+    policy: u64,
+}
+
+impl Standing {
+    /// Where the history that `genesis` began starts.
+    const fn at_start(genesis: &Genesis, chain: Chain) -> Self {
+        Self {
+            offset_next: genesis.start_offset,
+            chain,
+            reference_offset_next: 0,
+            policy_offset_next: 0,
+            policy: genesis.policy_fingerprint,
+        }
+    }
 }
 
 /// An offset to commit, and the mark to commit with it.
@@ -64,8 +81,7 @@ impl Scored {
             salt: genesis.lineage,
             audit: scoring.audit,
         });
-        let standing =
-            Standing { offset_next: genesis.start_offset, chain, reference_offset_next: 0 };
+        let standing = Standing::at_start(&genesis, chain);
         let committed = chain.seq().map(|_genesis| standing);
         let mut scored = Self {
             engine,
@@ -98,6 +114,16 @@ impl Scored {
         self.is_touched
     }
 
+    /// The fingerprint of the policy in force.
+    pub(super) const fn policy(&self) -> u64 {
+        self.standing.policy
+    }
+
+    /// The fingerprint of the policy a restart would go on with.
+    pub(super) fn policy_committed(&self) -> u64 {
+        self.committed.map_or(self.genesis.policy_fingerprint, |standing| standing.policy)
+    }
+
     /// What to commit.
     ///
     /// # Panics
@@ -107,7 +133,7 @@ impl Scored {
     }
 
     fn position_of(&self, standing: &Standing) -> Position {
-        let Standing { offset_next, chain, reference_offset_next } = *standing;
+        let Standing { offset_next, chain, reference_offset_next, .. } = *standing;
         let seq = chain.seq().expect("the genesis comes before any commit");
         let lineage = self.genesis.lineage;
         Position {
@@ -147,6 +173,44 @@ impl Scored {
         let (record, value) = self.standing.chain.write(self.standing.offset_next, decision);
         self.show(record.seq, version.clone(), effects);
         Some(value)
+    }
+
+    /// Puts the newest policy in sight in force that can replace the one in force, unless it is the same; the journal record that says
+    /// so. Those that cannot are `refused`.
+    ///
+    /// All that can replace the first policy can replace each other. So every partition comes to the same one, whatever it sees at once.
+    pub(super) fn activate(
+        &mut self,
+        policies: &[PolicyRecord],
+        mut refused: impl FnMut(&PolicyRecord, &BakedIn),
+    ) -> Option<Vec<u8>> {
+        if !self.ahead.is_empty() {
+            return None;
+        }
+        let Standing { policy_offset_next, reference_offset_next, .. } = self.standing;
+        self.standing.policy_offset_next = reference_offset_next;
+        let place = |offset| policies.partition_point(|record| record.offset < offset);
+        let unseen = policies.get(place(policy_offset_next)..place(reference_offset_next))?;
+        let mut newest = None;
+        for record in unseen {
+            match record.policy.can_replace(self.engine.policy()) {
+                Ok(()) => newest = Some(record),
+                Err(baked_in) => refused(record, &baked_in),
+            }
+        }
+        let PolicyRecord { offset, fingerprint, policy } =
+            newest.filter(|record| record.fingerprint != self.standing.policy)?;
+        let (reference_offset, fingerprint) = (*offset, *fingerprint);
+        let decision = Decision::Policy { reference_offset, fingerprint };
+        let (record, value) = self.standing.chain.write(self.standing.offset_next, decision);
+        self.score_by(record.seq, fingerprint, policy);
+        Some(value)
+    }
+
+    fn score_by(&mut self, seq: u64, fingerprint: u64, policy: &Arc<Policy>) {
+        self.is_touched = true;
+        self.standing.policy = fingerprint;
+        self.engine.handle(Input::Policy { seq, policy: Arc::clone(policy) }, &mut Vec::new());
     }
 
     /// Advances the clock of an idle partition; the journal record that says so.
@@ -190,6 +254,11 @@ impl Scored {
                 let Some(catalogue) = reference.version(offset_next) else { return false };
                 self.show(record.seq, Version { offset_next, catalogue }, effects);
             }
+            Decision::Policy { reference_offset, .. } => {
+                let Some(found) = reference.policy(reference_offset) else { return false };
+                self.standing.policy_offset_next = reference_offset + 1;
+                self.score_by(record.seq, found.fingerprint, &found.policy);
+            }
             Decision::Tick { time } => {
                 self.engine.handle(Input::Tick { seq: record.seq, time }, effects)
             }
@@ -219,12 +288,8 @@ impl Scored {
     /// In debug builds, if the engine is not put back to the last bit.
     pub(super) fn abort(&mut self) {
         self.engine.abort();
-        let start = Standing {
-            offset_next: self.genesis.start_offset,
-            chain: Chain::default(),
-            reference_offset_next: 0,
-        };
-        self.standing = self.committed.unwrap_or(start);
+        let start = || Standing::at_start(&self.genesis, Chain::default());
+        self.standing = self.committed.unwrap_or_else(start);
         self.is_touched = false;
         if self.hash_committed.is_some() {
             assert_eq!(self.hash(), self.hash_committed, "an abort puts everything back");
@@ -250,6 +315,7 @@ impl Scored {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reference::tests::{log_of, published};
     use super::*;
     use crate::engine::ENGINE;
     use crate::model::Policy;
@@ -349,6 +415,102 @@ mod tests {
         scored.tick(EventTime::from_millis(1), &mut Vec::new()).unwrap();
         assert_eq!(scored.position().offset_next, before.offset_next);
         assert_ne!(scored.position(), before);
+    }
+
+    const LOW: &str = r#"{"version":"low","base_rate":0.1}"#;
+    const LOWER: &str = r#"{"version":"lower","base_rate":0.05}"#;
+    const BAKED: &str = r#"{"version":"baked","dimensions":{"care":{"lambda":3}}}"#;
+
+    /// Sees all of `log` and decides about its policies; the version in force then, and those refused.
+    fn decide(scored: &mut Scored, log: &ReferenceLog) -> (String, Vec<String>) {
+        let mut refused = Vec::new();
+        scored.see(&log.latest(), &mut Vec::new());
+        scored
+            .activate(&log.policies(), |record, _| refused.push(record.policy.version.to_string()));
+        (scored.engine().policy().version.to_string(), refused)
+    }
+
+    #[test]
+    fn however_policies_come_into_sight_the_newest_that_can_is_in_force() {
+        let all = [LOW, BAKED, LOWER, BAKED];
+        let mut step_by_step = fresh();
+        step_by_step.begin();
+        for seen in 1..=all.len() {
+            let log = log_of(all[..seen].iter().map(|json| published(json)).collect());
+            decide(&mut step_by_step, &log);
+        }
+        let mut at_once = fresh();
+        at_once.begin();
+        let log = log_of(all.iter().map(|json| published(json)).collect());
+        let (version, refused) = decide(&mut at_once, &log);
+        assert_eq!(
+            (version.as_str(), refused.as_slice()),
+            ("lower", &["baked".to_owned(), "baked".to_owned()][..])
+        );
+        assert_eq!(step_by_step.engine().policy(), at_once.engine().policy());
+        assert_eq!(decide(&mut at_once, &log).1, Vec::<String>::new(), "decided once");
+    }
+
+    #[test]
+    fn the_policy_in_force_published_again_is_no_decision() {
+        let mut scored = fresh();
+        scored.begin();
+        decide(&mut scored, &log_of(vec![published(LOW)]));
+        let chain = scored.standing.chain;
+        let log = log_of(vec![published(LOW), published(LOW)]);
+        scored.see(&log.latest(), &mut Vec::new());
+        let seen = scored.standing.chain;
+        assert_ne!(seen, chain);
+        assert_eq!(scored.activate(&log.policies(), |_, _| ()), None);
+        assert_eq!(scored.standing.chain, seen);
+    }
+
+    #[test]
+    fn an_aborted_activation_is_decided_again() {
+        let mut scored = fresh();
+        scored.begin();
+        scored.commit();
+        let log = log_of(vec![published(LOW)]);
+        assert_eq!(decide(&mut scored, &log).0, "low");
+        scored.abort();
+        assert_eq!(*scored.engine().policy().version, *"generic-1");
+        assert_eq!(
+            (scored.policy(), scored.policy_committed()),
+            (genesis().policy_fingerprint, genesis().policy_fingerprint)
+        );
+        assert_eq!(decide(&mut scored, &log).0, "low");
+    }
+
+    #[test]
+    fn a_policy_the_journal_holds_is_repeated_where_it_was_decided() {
+        let log = log_of(vec![published(LOW), published(LOWER)]);
+        let mut original = fresh();
+        original.begin();
+        let genesis_chain = original.standing.chain;
+        let mut effects = handle(&mut original, &[1]);
+        let mut ahead = VecDeque::new();
+        let mut note = |scored: &Scored, value: Option<Vec<u8>>| {
+            let record = JournalRecord::decode(&value.unwrap()).unwrap();
+            ahead.push_back(Journalled { record, chain: scored.standing.chain });
+        };
+        let value = original.see(&log.latest(), &mut effects);
+        note(&original, value);
+        let value = original.activate(&log.policies(), |_, _| ());
+        note(&original, value);
+        effects.extend(handle(&mut original, &[2]));
+
+        let mut again = Scored::new(genesis(), genesis_chain, ahead, &scoring());
+        let mut repeated = handle(&mut again, &[1]);
+        while again.has_ahead(7) {
+            assert!(again.repeat(&log, &mut repeated));
+        }
+        repeated.extend(handle(&mut again, &[2]));
+        assert_eq!(repeated, effects);
+        assert_eq!(
+            (again.standing, again.engine().state_hash()),
+            (original.standing, original.engine().state_hash())
+        );
+        assert_eq!(again.policy(), policy_fingerprint(again.engine().policy()));
     }
 
     #[test]

@@ -19,8 +19,8 @@ use super::fact::{Fact, Observer};
 use super::native::{FetchQueue, Fetched, FetchedRecord};
 use super::settings::KafkaSettings;
 use super::topics::Topics;
-use crate::model::{Catalogue, Event, ReferenceChange};
-use crate::wire::{self, Expect};
+use crate::model::{Catalogue, Event, Policy, ReferenceChange};
+use crate::wire::{self, Expect, policy_fingerprint};
 
 const BATCH: usize = 1024;
 const WAIT: Duration = Duration::from_millis(100);
@@ -39,6 +39,8 @@ struct Read {
     /// Every change with its offset, in order.
     changes: Vec<(i64, ReferenceChange)>,
     latest: Version,
+    /// Every policy, in order.
+    policies: Arc<Vec<PolicyRecord>>,
     /// Versions somebody still holds.
     held: BTreeMap<i64, Weak<Catalogue>>,
 }
@@ -49,6 +51,20 @@ pub(super) struct Version {
     /// The next offset of the reference log it does not contain: one past its last change; 0 for the empty catalogue.
     pub(super) offset_next: i64,
     pub(super) catalogue: Arc<Catalogue>,
+}
+
+/// A policy, where it stands in the log.
+#[derive(Debug, Clone)]
+pub(super) struct PolicyRecord {
+    pub(super) offset: i64,
+    pub(super) fingerprint: u64,
+    pub(super) policy: Arc<Policy>,
+}
+
+impl PolicyRecord {
+    fn new(offset: i64, policy: &Arc<Policy>) -> Self {
+        Self { offset, fingerprint: policy_fingerprint(policy), policy: Arc::clone(policy) }
+    }
 }
 
 impl ReferenceLog {
@@ -89,15 +105,32 @@ impl ReferenceLog {
         Some(catalogue)
     }
 
+    /// Every policy read so far, in the order of their offsets.
+    pub(super) fn policies(&self) -> Arc<Vec<PolicyRecord>> {
+        Arc::clone(&self.lock().policies)
+    }
+
+    /// The policy whose record stands at `offset`; `None` if none does, or the log has not been read as far.
+    pub(super) fn policy(&self, offset: i64) -> Option<PolicyRecord> {
+        let policies = self.policies();
+        let place = policies.binary_search_by_key(&offset, |record| record.offset).ok()?;
+        Some(policies[place].clone())
+    }
+
     /// Takes in changes, in the order of their offsets, as one new version; returns how many there are now.
     fn extend(&self, changes: Vec<(i64, ReferenceChange)>) -> Version {
         let mut read = self.lock();
-        let Read { changes: all, latest, held } = &mut *read;
+        let Read { changes: all, latest, policies, held } = &mut *read;
         if let Some((last, _)) = changes.last() {
             held.insert(latest.offset_next, Arc::downgrade(&latest.catalogue));
             latest.offset_next = last + 1;
             let catalogue = Arc::make_mut(&mut latest.catalogue);
-            changes.iter().for_each(|(_, change)| catalogue.apply(change));
+            for (offset, change) in &changes {
+                catalogue.apply(change);
+                if let ReferenceChange::PolicyPublished { policy } = change {
+                    Arc::make_mut(policies).push(PolicyRecord::new(*offset, policy.policy()));
+                }
+            }
             all.extend(changes);
         }
         latest.clone()
@@ -225,9 +258,9 @@ pub(super) fn refuse_lasting(error: KafkaError) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::model::{Currency, EventTime, Money};
+    use crate::model::{Currency, EventTime, Money, PolicyDocument};
 
     fn listed(sku: &str, minor: i64) -> ReferenceChange {
         let currency = Currency::new("GBP").unwrap();
@@ -236,6 +269,28 @@ mod tests {
             price: Money { minor, currency },
             effective_from: EventTime::from_millis(0),
         }
+    }
+
+    pub(in super::super) fn published(json: &str) -> ReferenceChange {
+        let policy = Arc::new(PolicyDocument::from_json(json).unwrap());
+        ReferenceChange::PolicyPublished { policy }
+    }
+
+    /// A log that holds `changes`, from offset 0.
+    pub(in super::super) fn log_of(changes: Vec<ReferenceChange>) -> ReferenceLog {
+        let log = ReferenceLog::new();
+        log.extend((0..).zip(changes).collect());
+        log
+    }
+
+    #[test]
+    fn a_policy_is_found_where_its_record_stands() {
+        let low = published(r#"{"version":"low","base_rate":0.1}"#);
+        let log = log_of(vec![listed("book", 100), low, listed("pen", 5)]);
+        assert_eq!(log.latest().offset_next, 3);
+        assert_eq!(*log.policy(1).unwrap().policy.version, *"low");
+        assert!([0, 2, 3].iter().all(|offset| log.policy(*offset).is_none()));
+        assert_eq!(log.policies().len(), 1);
     }
 
     fn catalogue(changes: &[ReferenceChange]) -> Catalogue {

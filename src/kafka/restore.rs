@@ -64,10 +64,15 @@ pub(super) enum Refusal {
     )]
     OtherEngine { found: u32 },
     #[error(
-        "it is scored by policy {found}, which is not the one configured: a policy is not changed in flight yet, so restore it, or \
-         begin a new deployment, with a group_id and topic_prefix of its own"
+        "it began with policy {found}, which is not the one configured: configure that one and change it in flight (goodfaith policy \
+         publish), or begin a new deployment, with a group_id and topic_prefix of its own"
     )]
     OtherPolicy { found: String },
+    #[error(
+        "the journal put the policy at offset {offset} of the reference log in force, and there is none there, or another: bring that \
+         topic back, or run the version that wrote the journal"
+    )]
+    PolicyLost { offset: i64 },
     #[error(
         "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}: set retention.ms=-1 and \
          retention.bytes=-1 on it (history already deleted cannot be scored again: begin a new deployment)"
@@ -175,6 +180,15 @@ impl Reading {
             && self.is_at_end
             && self.committed.is_none_or(|committed| self.chain.seq() >= Some(committed.mark.seq));
         self.problem.is_some() || is_at_mark || has_no_mark || is_ahead
+    }
+
+    /// How far the reference log must have been read for what is to be repeated.
+    fn reference_offset_next(&self) -> i64 {
+        let seen = |entry: &Journalled| match entry.record.decision {
+            Decision::Reference { offset_next } => Some(offset_next),
+            _ => None,
+        };
+        self.rest.iter().filter_map(seen).max().unwrap_or(0)
     }
 
     /// The chain as it stood at the committed record.
@@ -319,6 +333,11 @@ impl Restorer {
         if !self.reference.is_caught_up() {
             return wait(partition, "reading the reference log", waited, "not at its end yet");
         }
+        // Whoever had the partition before may have read further. What is lost, the replay will find missing.
+        let is_behind = self.reference.latest().offset_next < reading.reference_offset_next();
+        if is_behind && waited < DOUBT {
+            return Ok(Next::Wait);
+        }
         let is_exact = self.settings.delivery == Delivery::ExactlyOnce;
         if is_exact && reading.committed.is_none() && reading.genesis.is_some() && waited < DOUBT {
             return Ok(Next::Again);
@@ -341,7 +360,9 @@ impl Restorer {
             let scored = Scored::new(genesis, Chain::default(), VecDeque::new(), &self.scoring);
             return Ok(Next::Place(Phase::Running(Box::new(scored)), start));
         };
-        if let Err(refusal) = self.examine(&genesis, start) {
+        if let Err(refusal) =
+            self.examine(&genesis, start).and_then(|()| self.examine_policies(reading))
+        {
             return Ok(Next::Refuse(refusal));
         }
         let from = genesis.start_offset;
@@ -401,6 +422,21 @@ impl Restorer {
         Ok(())
     }
 
+    /// Whether the policies the journal put in force are still what they were.
+    fn examine_policies(&self, reading: &Reading) -> Result<(), Refusal> {
+        for entry in &reading.rest {
+            let Decision::Policy { reference_offset: offset, fingerprint } = entry.record.decision
+            else {
+                continue;
+            };
+            let found = self.reference.policy(offset).map(|record| record.fingerprint);
+            if found != Some(fingerprint) {
+                return Err(Refusal::PolicyLost { offset });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the journal is the one `target` was committed with, and the log, which ends at `end`, reaches it.
     fn agree(
         &self,
@@ -451,6 +487,7 @@ pub(super) fn wait(
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::reference::tests::{log_of, published};
     use super::*;
     use crate::model::{EventTime, Policy};
     use crate::wire::{CommitMark, Encoding};
@@ -560,6 +597,31 @@ mod tests {
             let told = exactly(&read(&values, Some(position)));
             assert!(told.starts_with("refused") && told.contains(says), "{told}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_is_not_what_the_journal_put_in_force_is_refused() {
+        let (mut values, mut position) = history(|_| {});
+        let mut chain = Chain::default();
+        values.iter().for_each(|value| drop(chain.read(value)));
+        let json = r#"{"version":"low","base_rate":0.1}"#;
+        let log = log_of(vec![published(json)]);
+        let fingerprint = log.policy(0).unwrap().fingerprint;
+        values.push(chain.write(30, Decision::Policy { reference_offset: 0, fingerprint }).1);
+        position.mark = CommitMark { seq: 3, hash: chain.hash(), ..position.mark };
+        let placed = |log: ReferenceLog| {
+            let reading = read(&values, Some(position));
+            let restorer = Restorer { reference: Arc::new(log), ..restorer(Delivery::ExactlyOnce) };
+            match restorer.place(&reading, 0, 40).unwrap() {
+                Next::Place(_, offset) => format!("from {offset}"),
+                Next::Refuse(refusal) => refusal.to_string(),
+                Next::Wait | Next::Again => "neither".to_owned(),
+            }
+        };
+        assert_eq!(placed(log), "from 10");
+        assert!(placed(ReferenceLog::new()).contains("policy at offset 0"));
+        let other = published(r#"{"version":"low","base_rate":0.2}"#);
+        assert!(placed(log_of(vec![other])).contains("policy at offset 0"));
     }
 
     #[test]

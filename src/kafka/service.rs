@@ -54,6 +54,7 @@ impl Service {
             stop,
             started: AtomicI64::new(0),
             traffic_ms: AtomicI64::new(0),
+            refused_offset_next: AtomicI64::new(0),
         });
         for number in 0..shared.settings.workers {
             let shared = Arc::clone(&shared);

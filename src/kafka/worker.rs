@@ -22,13 +22,14 @@ use super::member::{self, Member, Rebalances};
 use super::native::{self, Batch, FetchQueue, Fetched, FetchedRecord};
 use super::offsets;
 use super::outbox::Outbox;
+use super::partition::Scored;
 use super::publisher::{Outcome, Publisher};
-use super::reference::{ReferenceLog, refuse_lasting};
+use super::reference::{PolicyRecord, ReferenceLog, refuse_lasting};
 use super::restore::{Next, Phase, Reading, Refusal, Restorer, wait};
 use super::settings::{KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
-use crate::live::{Live, PartitionState, PartitionStatus, Query};
-use crate::model::EventTime;
+use crate::live::{Live, PartitionState, PartitionStatus, PolicyStatus, Query, RefusedPolicy};
+use crate::model::{BakedIn, EventTime};
 use crate::wire::{self, Expect, RecordRef};
 
 /// Records handled between two turns of the loop.
@@ -70,6 +71,26 @@ pub(super) struct Shared {
     pub(super) started: AtomicI64,
     /// When any worker last saw a record, milliseconds since the epoch.
     pub(super) traffic_ms: AtomicI64,
+    /// Policies of the reference log below this offset that were refused are told.
+    pub(super) refused_offset_next: AtomicI64,
+}
+
+impl Shared {
+    /// Tells of a policy that cannot come into force: once, though every partition refuses it.
+    fn tell_refused(&self, record: &PolicyRecord, baked_in: &BakedIn) {
+        let PolicyRecord { offset, fingerprint, policy } = record;
+        if *offset < self.refused_offset_next.fetch_max(offset + 1, Ordering::AcqRel) {
+            return;
+        }
+        let reason = baked_in.to_string();
+        self.live.refuse_policy(RefusedPolicy {
+            version: policy.version.clone(),
+            fingerprint: *fingerprint,
+            reason: reason.clone(),
+        });
+        let (version, fingerprint, reason) = (&policy.version, *fingerprint, &reason);
+        self.observer.observe(Fact::PolicyRefused { version, fingerprint, reason });
+    }
 }
 
 /// One worker; it lives on its own thread.
@@ -252,10 +273,11 @@ impl Worker {
         self.outbox.due_in(now).map_or(longest, |due| due.min(longest))
     }
 
-    /// Decides what the journal must hold before the next batch: the beginning of a history, a newer reference version, the clock of
-    /// a partition without traffic.
+    /// Decides what the journal must hold before the next batch: the beginning of a history, a newer reference version, another policy,
+    /// the clock of a partition without traffic.
     fn decide(&mut self, now: Instant) -> Result<(), Failure> {
         let latest = self.restorer.reference.latest();
+        let policies = self.restorer.reference.policies();
         let tick = self.tick_time();
         let (shared, member, outbox) = (&self.shared, &self.member, &mut self.outbox);
         let mut effects = Vec::new();
@@ -270,11 +292,15 @@ impl Worker {
                 if !scored.repeat(&self.restorer.reference, &mut effects) {
                     break;
                 }
-                outbox.perform(partition, &mut effects, NO_RECORD)?;
+                outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
             }
             if let Some(value) = scored.see(&latest, &mut effects) {
                 outbox.journal(partition, &value)?;
-                outbox.perform(partition, &mut effects, NO_RECORD)?;
+                outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
+            }
+            let refused = |record: &_, baked_in: &_| shared.tell_refused(record, baked_in);
+            if let Some(value) = scored.activate(&policies, refused) {
+                outbox.journal(partition, &value)?;
             }
             if let Some((time, _)) = tick.filter(|_| is_silent) {
                 owned.tick_at = Some(now);
@@ -282,7 +308,7 @@ impl Worker {
                     && let Some(value) = scored.tick(time, &mut effects)
                 {
                     outbox.journal(partition, &value)?;
-                    outbox.perform(partition, &mut effects, NO_RECORD)?;
+                    outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
                 }
             }
         }
@@ -352,7 +378,7 @@ impl Worker {
                 let text = "the reference log is behind the journal";
                 return Err(Failure::new(RDKafkaErrorCode::OperationTimedOut, text));
             }
-            outbox.perform(partition, &mut effects, NO_RECORD)?;
+            outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
         }
         let headers = record.headers();
         let original = record.as_ref(&headers);
@@ -361,7 +387,7 @@ impl Worker {
         if effects.is_empty() {
             return Ok(());
         }
-        outbox.perform(partition, &mut effects, original)
+        outbox.perform(partition, scored.policy(), &mut effects, original)
     }
 
     /// librdkafka goes on by itself after most errors, but takes their place in the batch for a record's: so the position is set
@@ -510,6 +536,9 @@ impl Worker {
 
     fn tell_restored(&self, partition: i32, records: u64, is_new: bool) {
         let elapsed = self.waited(partition, clock::now());
+        if let Some(Owned { phase: Phase::Running(scored), .. }) = self.partitions.get(&partition) {
+            show_policy(&self.shared, partition, scored);
+        }
         self.set_live(partition, |status| {
             status.state = PartitionState::Running;
             status.advance(1.0, elapsed);
@@ -622,7 +651,14 @@ impl Worker {
             if !scored.is_touched() {
                 continue;
             }
+            let is_activated = scored.policy() != scored.policy_committed();
             scored.commit();
+            show_policy(&self.shared, *partition, scored);
+            if is_activated {
+                let (version, fingerprint) = (&scored.engine().policy().version, scored.policy());
+                let fact = Fact::PolicyActivated { partition: *partition, version, fingerprint };
+                self.shared.observer.observe(fact);
+            }
             let is_time = owned.measured_at.is_none_or(|at| at + MEASURE_INTERVAL <= now);
             if is_time {
                 owned.measured_at = Some(now);
@@ -745,6 +781,18 @@ fn position(shared: &Shared, member: &Member, partition: i32) -> Option<i64> {
 /// What journalled decisions are caused by: no record.
 const NO_RECORD: RecordRef<'static> =
     RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
+
+/// Shows what a partition is scored by, and which rules gather.
+fn show_policy(shared: &Shared, partition: i32, scored: &Scored) {
+    let Some(mut status) = shared.live.partitions.get_mut(&partition) else { return };
+    let (fingerprint, warming) = (scored.policy(), scored.engine().warming());
+    let is_shown =
+        |shown: &PolicyStatus| shown.fingerprint == fingerprint && shown.warming == *warming;
+    if !status.policy.as_ref().is_some_and(is_shown) {
+        let policy = Arc::clone(scored.engine().policy());
+        status.policy = Some(PolicyStatus { policy, fingerprint, warming: warming.clone() });
+    }
+}
 
 /// Tells how a partition stands.
 fn measure(shared: &Shared, member: &Member, partition: i32, owned: &Owned) {

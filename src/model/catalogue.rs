@@ -135,6 +135,8 @@ impl Catalogue {
             ReferenceChange::PriceListed { sku, price, effective_from } => {
                 self.prices.entry(sku.clone()).or_default().insert(*effective_from, *price);
             }
+            // Not of the catalogue: the engine is told apart.
+            ReferenceChange::PolicyPublished { .. } => {}
         }
     }
 

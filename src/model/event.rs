@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use super::{EventTime, Money, Period, PlanVersion, Text};
+use super::{EventTime, Money, Period, PlanVersion, PolicyDocument, Text};
 
 /// One decoded record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Something that happened to one customer.
     Customer(Box<CustomerEvent>),
-    /// A change of the catalogue, visible to every record after it.
+    /// A change of the catalogue or of the policy, visible to every record after it.
     Reference(ReferenceEvent),
     /// `clock.ticked`: advances the watermark to this time.
     Tick(EventTime),
@@ -52,7 +52,7 @@ pub struct Actor {
     pub department: Option<Text>,
 }
 
-/// A change of the catalogue.
+/// A change of the catalogue or of the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceEvent {
     /// Identifies the event together with `source`.
@@ -90,6 +90,11 @@ pub enum ReferenceChange {
         price: Money,
         /// From when.
         effective_from: EventTime,
+    },
+    /// `policy.published`: the parameters to score with from its activation on.
+    PolicyPublished {
+        /// The policy, as stated.
+        policy: Arc<PolicyDocument>,
     },
 }
 

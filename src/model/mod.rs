@@ -24,6 +24,7 @@ pub mod subscription;
 pub mod timer;
 pub mod weight;
 
+mod activation;
 mod band;
 mod catalogue;
 pub(crate) mod digest;
@@ -39,6 +40,7 @@ mod time;
 mod trust;
 
 pub use account::{Account, Accounts};
+pub use activation::{BakedIn, PolicyDocument, WarmUp, Warming};
 pub use band::Band;
 pub use catalogue::{
     Attribute, BestPlan, Catalogue, PlanInForce, PlanVersion, at_least, monthly, monthly_price,

@@ -2,7 +2,7 @@
 
 use super::fact::Stamp;
 use super::output::OutputBody;
-use super::{Catalogue, Currency, EventTime, Evidence, Policy, Text, Tolerance};
+use super::{Catalogue, Currency, EventTime, Evidence, Policy, Text, Tolerance, Warming};
 
 /// One step: an applied event or a fired timer of one customer.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct Step<'a> {
     pub policy: &'a Policy,
     /// The reference data seen.
     pub catalogue: &'a Catalogue,
+    /// The rules that may not open a squeeze yet.
+    pub warming: &'a Warming,
     /// The event's time, or the timer's deadline.
     pub time: EventTime,
     /// The later of that and the customer's `as_of` before: what decays is read here.
@@ -41,6 +43,7 @@ impl<'a> Step<'a> {
         Self {
             policy,
             catalogue,
+            warming: Warming::NONE,
             time,
             as_of,
             event_id,

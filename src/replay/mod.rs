@@ -186,6 +186,8 @@ impl Replay {
     fn record(&mut self, record: Result<Event, Rejection>) {
         let partition = match &record {
             Ok(Event::Customer(event)) => self.partition_of(&event.customer),
+            // All score by the same policy, so one says for all that it stays.
+            Ok(Event::Reference(event)) if self.engines[0].refusal_of(event).is_some() => 0,
             Ok(Event::Reference(_) | Event::Tick(_)) => return self.share(&record),
             Err(_) => 0,
         };

@@ -1,12 +1,13 @@
-//! Catalogue files: read whole, before any event.
+//! Reference files: read whole, before any event.
 
 use std::io;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::engine::Reason;
 use crate::files::Input;
-use crate::model::{Catalogue, Event, Text};
+use crate::model::{Catalogue, Event, Policy, ReferenceChange, Text};
 use crate::wire::{self, Expect, RecordRef};
 
 /// Why a file is no catalogue. `line` counts from 1, in that file.
@@ -30,9 +31,9 @@ pub enum ReferenceError {
         /// The field or attribute at fault.
         detail: Option<Text>,
     },
-    /// A line is an event, but changes no catalogue.
+    /// A line is an event, but no reference event.
     #[error(
-        "line {line}: not a reference event; only plan.published, plan.withdrawn and price.listed are"
+        "line {line}: not a reference event; only plan.published, plan.withdrawn, price.listed and policy.published are"
     )]
     NotReference {
         /// The line.
@@ -40,24 +41,33 @@ pub enum ReferenceError {
     },
 }
 
-/// Applies all of a catalogue file to `catalogue`, in the order of its lines.
+/// Applies all of a reference file to `catalogue`, in the order of its lines; the last policy in it, if it holds one. All of the file
+/// is visible from the start, so that policy would be in force from the start.
 ///
 /// # Errors
 /// If the file cannot be read, or a line is anything but a reference event or blank.
-pub fn read_reference(file: &mut Input, catalogue: &mut Catalogue) -> Result<(), ReferenceError> {
-    let (mut text, mut line) = (Vec::new(), 0);
+pub fn read_reference(
+    file: &mut Input,
+    catalogue: &mut Catalogue,
+) -> Result<Option<Arc<Policy>>, ReferenceError> {
+    let (mut text, mut line, mut policy) = (Vec::new(), 0, None);
     loop {
         line += 1;
         let is_line = file.next_line(&mut text);
         if !is_line.map_err(|source| ReferenceError::Read { line, source })? {
-            return Ok(());
+            return Ok(policy);
         }
         if text.trim_ascii().is_empty() {
             continue;
         }
         let record = RecordRef { key: None, value: Some(&text), headers: &[], timestamp_ms: None };
         match wire::decode(record, Expect::File) {
-            Ok(Event::Reference(event)) => catalogue.apply(&event.change),
+            Ok(Event::Reference(event)) => match &event.change {
+                ReferenceChange::PolicyPublished { policy: last } => {
+                    policy = Some(Arc::clone(last.policy()));
+                }
+                change => catalogue.apply(change),
+            },
             Ok(Event::Customer(_) | Event::Tick(_)) => {
                 return Err(ReferenceError::NotReference { line });
             }

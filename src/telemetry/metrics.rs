@@ -1,7 +1,7 @@
 //! The metrics: their names, what they mean, and how they are written as Prometheus text. Every label comes from a small fixed set,
 //! so the number of series depends on nothing that arrives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use metrics::{
@@ -11,7 +11,6 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 use crate::engine::{ENGINE, Reason};
 use crate::live::{Live, PartitionState, PartitionStatus};
-use crate::model::Policy;
 use crate::model::squeeze::SqueezeType;
 
 /// What each is called.
@@ -30,6 +29,8 @@ pub(super) mod name {
     pub(in super::super) const REBALANCES: &str = "goodfaith_rebalances_total";
     pub(in super::super) const TRANSACTIONS_ABORTED: &str = "goodfaith_transactions_aborted_total";
     pub(in super::super) const PRODUCERS_RETIRED: &str = "goodfaith_producers_retired_total";
+    pub(in super::super) const POLICY_REJECTIONS: &str = "goodfaith_policy_rejections_total";
+    pub(super) const WARMING: &str = "goodfaith_detectors_warming";
     pub(super) const POLICY_INFO: &str = "goodfaith_policy_info";
     pub(super) const BUILD_INFO: &str = "goodfaith_build_info";
     pub(super) const LAG_RECORDS: &str = "goodfaith_lag_records";
@@ -43,7 +44,7 @@ pub(super) mod name {
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 10] = [
     (name::EVENTS, "Records of the events topic handled and committed."),
     (name::DEAD_LETTERS, "Records set aside, by reason."),
     (name::DUPLICATES, "Events seen before."),
@@ -56,6 +57,7 @@ const COUNTERS: [(&str, &str); 9] = [
     (name::REBALANCES, "Moves of partitions to or from a worker."),
     (name::TRANSACTIONS_ABORTED, "Transactions undone; their events are handled again."),
     (name::PRODUCERS_RETIRED, "Producers replaced because nobody knew how a transaction ended."),
+    (name::POLICY_REJECTIONS, "Policies published that could not come into force in flight."),
 ];
 
 const HISTOGRAMS: [(&str, &str); 3] = [
@@ -67,10 +69,9 @@ const HISTOGRAMS: [(&str, &str); 3] = [
     ),
 ];
 
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 3] = [
     (name::CUSTOMERS, "Customers held."),
     (name::STORE_BYTES, "Estimated size of all customers held."),
-    (name::POLICY_INFO, "1 for the policy in force."),
     (name::BUILD_INFO, "1 for this program."),
 ];
 
@@ -108,17 +109,17 @@ impl Metrics {
     ///
     /// # Errors
     /// If the process counts already.
-    pub fn start(policy: &Policy) -> Result<Self, SetRecorderError<PrometheusRecorder>> {
+    pub fn start() -> Result<Self, SetRecorderError<PrometheusRecorder>> {
         let recorder = recorder();
         let counted = recorder.handle();
         metrics::set_global_recorder(recorder)?;
-        describe(policy);
+        describe();
         Ok(Self { counted })
     }
 
     /// Everything in Prometheus text: what was counted, and how the partitions of `live` stand now.
     pub fn render(&self, live: &Live) -> String {
-        self.counted.render() + &partitions(live)
+        self.counted.render() + &partitions(live) + &policies(live)
     }
 
     /// Folds what histograms have gathered into their buckets. Unless somebody does so every few seconds, they grow.
@@ -132,7 +133,7 @@ fn recorder() -> PrometheusRecorder {
 }
 
 /// Says what each metric means, and starts every series at zero, so that its first event shows as an increase.
-fn describe(policy: &Policy) {
+fn describe() {
     for (name, help) in COUNTERS {
         describe_counter!(name, help);
     }
@@ -149,6 +150,7 @@ fn describe(policy: &Policy) {
         name::REBALANCES,
         name::TRANSACTIONS_ABORTED,
         name::PRODUCERS_RETIRED,
+        name::POLICY_REJECTIONS,
     ] {
         counter!(name).absolute(0);
     }
@@ -161,7 +163,6 @@ fn describe(policy: &Policy) {
     for (rule, state) in squeezes.chain(OTHER_ALERTS) {
         counter!(name::ALERTS, "rule" => rule, "state" => state).absolute(0);
     }
-    gauge!(name::POLICY_INFO, "version" => policy.version.to_string()).set(1.0);
     gauge!(name::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "engine" => ENGINE.to_string()).set(1.0);
 }
 
@@ -222,20 +223,57 @@ fn partitions(live: &Live) -> String {
     text
 }
 
+/// The policies in force on the partitions owned here, and on how many of them each rule gathers. More than one policy: an activation is
+/// under way.
+fn policies(live: &Live) -> String {
+    let (mut in_force, mut warming) = (BTreeSet::new(), BTreeMap::new());
+    for status in live.partitions.iter().filter_map(|entry| entry.value().policy.clone()) {
+        for (kind, _) in status.warming.iter() {
+            *warming.entry(kind).or_insert(0_usize) += 1;
+        }
+        in_force.insert((status.policy.version.clone(), status.fingerprint));
+    }
+    let mut text = String::new();
+    let head = |text: &mut String, name: &str, help: &str| {
+        write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n").expect(FITS);
+    };
+    head(&mut text, name::POLICY_INFO, "1 for a policy in force on some partition.");
+    for (version, hash) in in_force {
+        let (name, version) = (name::POLICY_INFO, label(&version));
+        writeln!(text, "{name}{{version=\"{version}\",hash=\"{hash:016x}\"}} 1").expect(FITS);
+    }
+    text.push('\n');
+    head(&mut text, name::WARMING, "Partitions on which a rule may not open a squeeze yet.");
+    for kind in SqueezeType::ALL {
+        let (name, count) = (name::WARMING, warming.get(kind).copied().unwrap_or(0));
+        writeln!(text, "{name}{{rule=\"{}\"}} {count}", kind.code()).expect(FITS);
+    }
+    text.push('\n');
+    text
+}
+
+/// A text as the value of a label.
+fn label(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
+}
+
 const FITS: &str = "a string takes all that is written";
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
     use std::sync::mpsc::sync_channel;
     use std::time::Duration;
 
     use super::*;
+    use crate::live::PolicyStatus;
+    use crate::model::{EventTime, Policy, Warming};
 
     /// The lines of what is counted while `act` runs that begin with `prefix`.
     pub(in super::super) fn counted(prefix: &str, act: impl FnOnce()) -> String {
         let recorder = recorder();
         metrics::with_local_recorder(&recorder, || {
-            describe(&Policy::default());
+            describe();
             act();
         });
         let text = recorder.handle().render();
@@ -288,11 +326,36 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn policies_are_told_as_they_are_in_force_now() {
+        let live = Live::default();
+        let keen = "version = 'b'\noverpricing_tolerance.minor = 1";
+        for (partition, toml) in [(0, "version = 'a\"'"), (1, keen), (2, "version = 'a\"'")] {
+            let policy = Arc::new(Policy::from_toml(toml).unwrap());
+            let mut warming = Warming::default();
+            warming.begin(&Policy::default(), &policy, EventTime::default());
+            let mut status = with_state(PartitionState::Running);
+            status.policy = Some(PolicyStatus { policy, fingerprint: 0xfeed, warming });
+            live.partitions.insert(partition, status);
+        }
+        let text = policies(&live);
+        let told: Vec<&str> = text.lines().filter(|line| !line.ends_with(" 0")).collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        # HELP goodfaith_policy_info 1 for a policy in force on some partition.
+        # TYPE goodfaith_policy_info gauge
+        goodfaith_policy_info{version="a\"",hash="000000000000feed"} 1
+        goodfaith_policy_info{version="b",hash="000000000000feed"} 1
+
+        # HELP goodfaith_detectors_warming Partitions on which a rule may not open a squeeze yet.
+        # TYPE goodfaith_detectors_warming gauge
+        goodfaith_detectors_warming{rule="S01"} 1
+        "#);
+    }
+
+    #[test]
     fn every_series_starts_at_zero() {
         let text = counted("goodfaith_", || {});
         assert_eq!(text.matches("goodfaith_alerts_total{").count(), 20 * 6 + 5);
         assert_eq!(text.matches("goodfaith_dead_letters_total{").count(), Reason::ALL.len());
-        assert!(text.contains("goodfaith_policy_info{version=\"generic-1\"} 1"), "{text}");
         assert!(text.contains("goodfaith_score_changes_total 0"), "{text}");
     }
 

@@ -191,6 +191,15 @@ impl Observer for Telemetry {
             Fact::ReferenceRefused { offset, reason } => {
                 warn!(offset, %reason, "Reference record passed over.");
             }
+            Fact::PolicyActivated { partition, version, fingerprint } => {
+                let hash = format!("{fingerprint:016x}");
+                info!(partition, version, hash, "Policy in force.");
+            }
+            Fact::PolicyRefused { version, fingerprint, reason } => {
+                let hash = format!("{fingerprint:016x}");
+                error!(version, hash, reason, "Policy refused: the one in force stays.");
+                counter!(name::POLICY_REJECTIONS).increment(1);
+            }
         }
     }
 }

@@ -5,8 +5,8 @@
 //! `shaped`.
 
 use super::field::{
-    BOOL, DATE, DURATION, Fault, Field, Fields, LATER, MONEY, PERIOD, SIGNED_MONEY, TEXT, TIME,
-    flat, int, later_within, number, optional, or, required, word,
+    BOOL, DATE, DURATION, Fault, Field, Fields, LATER, MONEY, PERIOD, POLICY, SIGNED_MONEY, TEXT,
+    TIME, flat, int, later_within, number, optional, or, required, word,
 };
 // An event with a field named `optional` would hide the function of that name.
 use super::field::optional as if_said;
@@ -405,6 +405,8 @@ events! {
         effective_from: or(TIME, |at| at),
     }
 
+    "policy.published" ReferenceChange::PolicyPublished { policy: required(POLICY) }
+
     boxed
     "invoice.issued" InvoiceIssued
     "subscription.started" SubscriptionStarted
@@ -471,9 +473,12 @@ fields!(
 );
 
 impl EventType {
-    /// True for a change of the catalogue.
+    /// True for a change of the catalogue or the policy.
     pub(super) const fn is_reference(self) -> bool {
-        matches!(self, Self::PlanPublished | Self::PlanWithdrawn | Self::PriceListed)
+        matches!(
+            self,
+            Self::PlanPublished | Self::PlanWithdrawn | Self::PriceListed | Self::PolicyPublished
+        )
     }
 
     /// True where `actor` is a text of the event's own, so that who acted cannot be said for roll-ups.

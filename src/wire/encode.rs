@@ -18,6 +18,8 @@ pub struct Origin<'a> {
     pub topic: &'a str,
     /// Its partition.
     pub partition: i32,
+    /// The fingerprint of the policy in force.
+    pub policy: u64,
 }
 
 /// One header to write.
@@ -34,29 +36,31 @@ pub fn encode(
     origin: Origin<'_>,
     encoding: Encoding,
 ) -> Vec<OutRecord> {
-    let place = place(effect.source, origin);
+    let rest = origins(effect.source, origin);
     match &effect.action {
-        Action::Publish(output) => publish(output, &place, encoding),
+        Action::Publish(output) => publish(output, &rest, encoding),
         Action::DeadLetter(rejection) => {
-            vec![dead_letter(rejection, original, effect.source, origin, place)]
+            vec![dead_letter(rejection, original, effect.source, origin, rest)]
         }
     }
 }
 
-/// Where an output comes from: strictly increasing in each partition of each topic, so that a reader can prove loss or duplication.
-fn place(source: SourcePosition, origin: Origin<'_>) -> String {
+/// What every record ends with: by which policy it came to be, and where from, which is strictly increasing in each partition of each
+/// topic, so that a reader can prove loss or duplication.
+fn origins(source: SourcePosition, origin: Origin<'_>) -> Headers {
     let SourcePosition { offset, seq, ordinal } = source;
-    format!("{}/{}/{offset}/{seq}/{ordinal}", origin.topic, origin.partition)
+    let place = format!("{}/{}/{offset}/{seq}/{ordinal}", origin.topic, origin.partition);
+    vec![header("gfpolicy", &format!("{:016x}", origin.policy)), header("gfsource", &place)]
 }
 
-fn publish(output: &Output, place: &str, encoding: Encoding) -> Vec<OutRecord> {
+fn publish(output: &Output, rest: &Headers, encoding: Encoding) -> Vec<OutRecord> {
     let customer = output.customer.as_bytes();
     let said = |topic| {
-        let (headers, value) = message(output, place, encoding);
+        let (headers, value) = message(output, rest, encoding);
         OutRecord { topic, key: Some(customer.to_vec()), value: Some(value), headers }
     };
     let forgotten = |topic, key: &[u8]| {
-        let headers = [envelope(output), vec![header("gfsource", place)]].concat();
+        let headers = [envelope(output), rest.clone()].concat();
         OutRecord { topic, key: Some(key.to_vec()), value: None, headers }
     };
     match &output.body {
@@ -80,11 +84,10 @@ fn publish(output: &Output, place: &str, encoding: Encoding) -> Vec<OutRecord> {
 }
 
 /// Headers and value of an output that has data.
-fn message(output: &Output, place: &str, encoding: Encoding) -> (Headers, Vec<u8>) {
-    let source = header("gfsource", place);
-    let content_type = |media_type| header("content-type", media_type);
+fn message(output: &Output, rest: &Headers, encoding: Encoding) -> (Headers, Vec<u8>) {
+    let content_type = |media_type| vec![header("content-type", media_type)];
     let binary = |media_type, value| {
-        ([envelope(output), vec![content_type(media_type), source.clone()]].concat(), value)
+        ([envelope(output), content_type(media_type), rest.clone()].concat(), value)
     };
     match encoding {
         Encoding::BinaryProtobuf => {
@@ -92,7 +95,7 @@ fn message(output: &Output, place: &str, encoding: Encoding) -> (Headers, Vec<u8
         }
         Encoding::BinaryJson => binary("application/json", lines::data(output).into_bytes()),
         Encoding::StructuredJson => (
-            vec![content_type("application/cloudevents+json"), source.clone()],
+            [content_type("application/cloudevents+json"), rest.clone()].concat(),
             lines::structured(output).into_bytes(),
         ),
     }
@@ -137,7 +140,7 @@ fn dead_letter(
     original: RecordRef<'_>,
     source: SourcePosition,
     origin: Origin<'_>,
-    place: String,
+    rest: Headers,
 ) -> OutRecord {
     let reason = rejection.reason.as_str();
     let message = rejection
@@ -159,8 +162,8 @@ fn dead_letter(
         header("__streams.errors.offset", &source.offset.to_string()),
         header("__streams.errors.exception", reason),
         header("__streams.errors.message", &message),
-        header("gfsource", &place),
     ]);
+    headers.extend(rest);
     OutRecord {
         topic: "dead-letters",
         key: original.key.map(<[u8]>::to_vec),
@@ -180,7 +183,8 @@ mod tests {
     use crate::model::squeeze::SqueezeType;
     use crate::model::{Currency, EventTime, Micros, Money};
 
-    const ORIGIN: Origin<'_> = Origin { topic: "goodfaith.events.v1", partition: 3 };
+    const ORIGIN: Origin<'_> =
+        Origin { topic: "goodfaith.events.v1", partition: 3, policy: 0xfeed };
     const NOTHING: RecordRef<'_> =
         RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
 
@@ -253,7 +257,7 @@ mod tests {
         }
     }
 
-    const PLACE: &str = "gfsource=goodfaith.events.v1/3/41/2/1";
+    const PLACE: &str = "gfpolicy=000000000000feed gfsource=goodfaith.events.v1/3/41/2/1";
 
     #[test]
     fn an_open_squeeze_is_an_alert_and_the_last_word_of_its_slot() {

@@ -11,7 +11,9 @@ use prost_types::Timestamp;
 use super::json::Json;
 use super::proto;
 use super::writer::Writer;
-use crate::model::{Currency, DAY_MS, EventTime, Money, Period, Text, parse_duration_ms};
+use crate::model::{
+    Currency, DAY_MS, EventTime, Money, Period, PolicyDocument, Text, parse_duration_ms,
+};
 
 /// A field is missing, of the wrong type, or breaks a rule: its name in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -429,6 +431,30 @@ impl Kind for Number {
     }
     fn proto(&self, value: &f64, _: EventTime) -> f64 {
         *value
+    }
+}
+
+/// A policy that is valid: an object in JSON, its text in Protobuf.
+pub(super) const POLICY: PolicyKind = PolicyKind;
+
+pub(super) struct PolicyKind;
+
+impl Kind for PolicyKind {
+    type Value = Arc<PolicyDocument>;
+    type Slot = Option<String>;
+    fn of_json(&self, json: &Json<'_>, _: EventTime) -> Option<Arc<PolicyDocument>> {
+        let mut text = Writer::default();
+        text.json(json);
+        PolicyDocument::from_json(&text.into_string()).ok().map(Arc::new)
+    }
+    fn of_proto(&self, item: String, _: EventTime) -> Option<Arc<PolicyDocument>> {
+        PolicyDocument::from_json(&item).ok().map(Arc::new)
+    }
+    fn json(&self, value: &Arc<PolicyDocument>, _: EventTime, out: &mut Writer) {
+        out.raw(value.json());
+    }
+    fn proto(&self, value: &Arc<PolicyDocument>, _: EventTime) -> String {
+        value.json().to_owned()
     }
 }
 

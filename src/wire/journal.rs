@@ -33,6 +33,13 @@ pub enum Decision {
         /// The next offset of the reference log that is not visible.
         offset_next: i64,
     },
+    /// The engine scores by another policy.
+    Policy {
+        /// The offset of its record in the reference log.
+        reference_offset: i64,
+        /// Its [`policy_fingerprint`], for the check.
+        fingerprint: u64,
+    },
     /// The clock of an idle partition reaches `time`.
     Tick {
         /// The watermark to reach.
@@ -116,6 +123,10 @@ impl JournalRecord {
             Decision::Reference { offset_next } => {
                 Wire::Reference(proto::ReferenceSeen { offset_next: *offset_next })
             }
+            Decision::Policy { reference_offset, fingerprint } => {
+                let (reference_offset, fingerprint) = (*reference_offset, *fingerprint);
+                Wire::Policy(proto::PolicyActivated { reference_offset, fingerprint })
+            }
             Decision::Tick { time } => Wire::Tick(proto::Ticked { time_ms: time.as_millis() }),
         };
         proto::JournalRecord { seq: self.seq, at: self.at, decision: Some(decision) }
@@ -133,6 +144,9 @@ impl JournalRecord {
         let decision = match record.decision.ok_or(JournalError::Unreadable)? {
             Wire::Genesis(genesis) => Decision::Genesis(Genesis::from_wire(genesis)?),
             Wire::Reference(seen) => Decision::Reference { offset_next: seen.offset_next },
+            Wire::Policy(proto::PolicyActivated { reference_offset, fingerprint }) => {
+                Decision::Policy { reference_offset, fingerprint }
+            }
             Wire::Tick(tick) => Decision::Tick { time: EventTime::from_millis(tick.time_ms) },
         };
         let is_genesis = matches!(decision, Decision::Genesis(_));
@@ -272,7 +286,7 @@ mod tests {
         })
     }
 
-    /// A journal of four records, and its bytes.
+    /// A journal of five records, and its bytes.
     fn journal() -> (Chain, Vec<(JournalRecord, Vec<u8>)>) {
         let mut chain = Chain::default();
         let decisions = [
@@ -280,6 +294,7 @@ mod tests {
             (3, Decision::Reference { offset_next: 12 }),
             (40, Decision::Tick { time: EventTime::from_millis(1_700_000_000_000) }),
             (40, Decision::Reference { offset_next: 13 }),
+            (41, Decision::Policy { reference_offset: 12, fingerprint: 0xfeed }),
         ];
         let records =
             decisions.into_iter().map(|(at, decision)| chain.write(at, decision)).collect();
@@ -294,7 +309,16 @@ mod tests {
             assert_eq!(read.read(value).as_ref(), Ok(record));
         }
         assert_eq!(read, written);
-        assert_eq!(read.seq(), Some(3));
+        assert_eq!(read.seq(), Some(4));
+    }
+
+    #[test]
+    fn a_policy_record_is_these_bytes() {
+        let decision =
+            Decision::Policy { reference_offset: 300, fingerprint: 0x0102_0304_0506_0708 };
+        let bytes = JournalRecord { seq: 2, at: 5, decision }.encode();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "080210053a0c08ac02110807060504030201");
     }
 
     #[test]
@@ -313,7 +337,7 @@ mod tests {
     fn another_history_is_told_apart_by_its_hash_and_lineage() {
         let (chain, _) = journal();
         let lineage = *b"0123456789abcdef";
-        let mark = CommitMark { lineage, seq: 3, hash: chain.hash(), reference_offset_next: 13 };
+        let mark = CommitMark { lineage, seq: 4, hash: chain.hash(), reference_offset_next: 13 };
         assert_eq!(chain.check(lineage, &mark), Ok(()));
         assert!(chain.check([0; 16], &mark).is_err());
         assert!(chain.check(lineage, &CommitMark { hash: mark.hash ^ 1, ..mark }).is_err());

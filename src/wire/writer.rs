@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::json::Json;
 use crate::model::{EventTime, Micros, Money};
 
 /// A JSON text in the making.
@@ -69,6 +70,26 @@ impl Writer {
             out.name("minor").int(money.minor);
             out.name("currency").text(money.currency.as_str());
         });
+    }
+
+    /// A value that is JSON already.
+    pub(super) fn raw(&mut self, json: &str) {
+        self.plain(format_args!("{json}"));
+    }
+
+    /// A value as it was read.
+    pub(super) fn json(&mut self, json: &Json<'_>) {
+        match json {
+            Json::Null => self.null(),
+            Json::Bool(value) => self.bool(*value),
+            Json::Int(value) => self.int(*value),
+            Json::Number(value) => self.number(*value),
+            Json::Text(text) => self.text(text),
+            Json::List(items) => self.list(|out| items.iter().for_each(|item| out.json(item))),
+            Json::Object(members) => self.object(|out| {
+                members.iter().for_each(|(name, value)| out.name(name).json(value));
+            }),
+        }
     }
 
     /// What `write` makes of the value, or `null`.

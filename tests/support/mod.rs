@@ -139,6 +139,22 @@ impl Deployment {
         Process(command.spawn().unwrap())
     }
 
+    /// Publishes a policy, in TOML, by the command for it.
+    pub(crate) fn publish(&self, policy: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        fs::write(&file, policy).unwrap();
+        let KafkaSettings { bootstrap_servers, prefix, .. } = &self.settings;
+        let published = Command::new(env!("CARGO_BIN_EXE_goodfaith"))
+            .args(["policy", "publish"])
+            .arg(&file)
+            .args(["--set", &format!("kafka.bootstrap_servers={bootstrap_servers}")])
+            .args(["--set", &format!("kafka.topic_prefix={prefix}")])
+            .output()
+            .unwrap();
+        assert!(published.status.success(), "{published:?}");
+    }
+
     /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
     pub(crate) fn produce(&self, input: &[Line]) {
         let producer: BaseProducer = self
@@ -253,18 +269,38 @@ impl Deployment {
         published
     }
 
-    /// What a single-threaded engine a partition gives for the same logs.
+    /// Every policy that was put in force, partition by partition: before which offset, and where its record stands.
+    pub(crate) fn activations(&self) -> BTreeMap<i32, Vec<(i64, i64)>> {
+        let mut activations: BTreeMap<i32, Vec<(i64, i64)>> = BTreeMap::new();
+        for stored in self.read("journal") {
+            let record = JournalRecord::decode(stored.value.as_deref().unwrap()).unwrap();
+            if let Decision::Policy { reference_offset, .. } = record.decision {
+                activations
+                    .entry(stored.partition)
+                    .or_default()
+                    .push((record.at, reference_offset));
+            }
+        }
+        activations
+    }
+
+    /// What a single-threaded engine a partition gives for the same logs, and for the policies the journal put in force.
     pub(crate) fn oracle(&self) -> Published {
-        let mut catalogue = Catalogue::default();
+        let (mut catalogue, mut policies) = (Catalogue::default(), BTreeMap::new());
         for record in self.read("reference") {
             if let Ok(Event::Reference(event)) =
                 wire::decode(record.as_ref(&record.header_refs()), Expect::ReferenceTopic)
             {
                 catalogue.apply(&event.change);
+                if let ReferenceChange::PolicyPublished { policy } = event.change {
+                    policies.insert(record.offset, Arc::clone(policy.policy()));
+                }
             }
         }
+        let mut activations = self.activations();
         let catalogue = Arc::new(catalogue);
         let Scoring { policy, audit } = scoring();
+        let mut hashes = [wire::policy_fingerprint(&policy); PARTITIONS as usize];
         let mut engines: Vec<PartitionEngine> = (0..PARTITIONS)
             .map(|_| {
                 let settings = Settings { policy: Arc::clone(&policy), salt: [0; 16], audit };
@@ -282,12 +318,20 @@ impl Deployment {
         for stored in self.read("events") {
             let headers = stored.header_refs();
             let original = stored.as_ref(&headers);
-            let engine = &mut engines[usize::try_from(stored.partition).unwrap()];
+            let partition = usize::try_from(stored.partition).unwrap();
+            let engine = &mut engines[partition];
+            let decided = activations.entry(stored.partition).or_default();
+            while decided.first().is_some_and(|(at, _)| *at <= stored.offset) {
+                let policy = Arc::clone(&policies[&decided.remove(0).1]);
+                hashes[partition] = wire::policy_fingerprint(&policy);
+                engine.handle(Input::Policy { seq: 1, policy }, &mut Vec::new());
+            }
             let (offset, record) = (stored.offset, wire::decode(original, Expect::EventsTopic));
             let mut effects = Vec::new();
             engine.handle(Input::Record { offset, record }, &mut effects);
             engine.commit();
-            let origin = Origin { topic: &topic, partition: stored.partition };
+            let policy = hashes[partition];
+            let origin = Origin { topic: &topic, partition: stored.partition, policy };
             for effect in &effects {
                 for record in wire::encode(effect, original, origin, self.settings.encoding) {
                     let OutRecord { topic, key, value, headers } = record;

@@ -11,7 +11,7 @@ use goodfaith::model::event::{
 };
 use goodfaith::model::{
     Attribute, Currency, CustomerEvent, DAY_MS, Event, EventTime, Money, Period, PlanVersion,
-    ReferenceChange, ReferenceEvent, Text,
+    PolicyDocument, ReferenceChange, ReferenceEvent, Text,
 };
 
 /// Numbers to draw values from; 0 once they are used up.
@@ -50,7 +50,10 @@ impl Draw {
                 price: draw.money(),
                 effective_from: draw.time(),
             })),
-            3 => Some(Event::Tick(self.at)),
+            3 => Some(self.reference(|draw| ReferenceChange::PolicyPublished {
+                policy: Arc::new(draw.policy()),
+            })),
+            4 => Some(Event::Tick(self.at)),
             _ => None,
         }
     }
@@ -72,6 +75,15 @@ impl Draw {
     fn reference(&mut self, change: impl FnOnce(&mut Self) -> ReferenceChange) -> Event {
         let (id, source) = (self.text(), self.text());
         Event::Reference(ReferenceEvent { id, source, time: self.at, change: change(self) })
+    }
+
+    fn policy(&mut self) -> PolicyDocument {
+        let text = format!(
+            r#"{{"version":"p{}","base_rate":{},"holidays":["2025-12-25"],"squeeze":{{"S01":2}}}}"#,
+            self.up_to(99),
+            (1 + self.up_to(97)) as f64 / 100.0
+        );
+        PolicyDocument::from_json(&text).unwrap()
     }
 
     fn next(&mut self) -> u64 {

@@ -13,7 +13,7 @@ use goodfaith::wire::{self, Encoding, Expect, FileKind, Origin, OutRecord, Recor
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-const ORIGIN: Origin<'_> = Origin { topic: "events", partition: 0 };
+const ORIGIN: Origin<'_> = Origin { topic: "events", partition: 0, policy: 7 };
 
 /// The line that an effect came from, as it was read.
 struct Caused {

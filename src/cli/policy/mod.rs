@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod publish;
 mod schema;
 
 use std::path::Path;
@@ -26,6 +27,8 @@ enum PolicyVerb {
     Check(check::CheckArgs),
     /// Say what parameters mean, and what they may be
     Explain(explain::ExplainArgs),
+    /// Put a policy in force while events flow
+    Publish(publish::PublishArgs),
     /// Write the JSON Schema of a policy file to stdout, for editors
     Schema,
 }
@@ -35,6 +38,7 @@ pub(super) fn run(args: &PolicyArgs) -> anyhow::Result<ExitCode> {
     match &args.verb {
         PolicyVerb::Check(args) => check::check(args),
         PolicyVerb::Explain(args) => explain::explain(args),
+        PolicyVerb::Publish(args) => publish::publish(args),
         PolicyVerb::Schema => schema::schema(),
     }
 }

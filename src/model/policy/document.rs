@@ -61,7 +61,7 @@ pub enum NodeValue {
 /// The tree of a whole file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    pub(super) root: BTreeMap<String, Node>,
+    pub(in crate::model) root: BTreeMap<String, Node>,
 }
 
 impl Document {

@@ -1,6 +1,6 @@
 //! A bill as the detectors see it: what is judged, by the month.
 
-use super::{Comparator, Finding, SqueezeSlot, SqueezeType};
+use super::{Comparator, Finding, SqueezeSlot, SqueezeState, SqueezeType};
 use crate::model::event::Invoice;
 use crate::model::number::div_half_even;
 use crate::model::step::Step;
@@ -158,7 +158,7 @@ impl Question<'_> {
         let Self { subscription, bill, slots, .. } = self;
         let is_going_on = |slot: &&SqueezeSlot| {
             slot.kind == kind
-                && slot.is_open()
+                && (slot.is_open() || slot.state == SqueezeState::Pending)
                 && slot.subscription.as_deref() == Some(&*subscription.id)
                 && holds(slot, self)
         };

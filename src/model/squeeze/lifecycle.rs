@@ -95,14 +95,17 @@ impl SqueezeType {
 
 impl Customer {
     /// A rule holds: its slot opens, grows or comes back, and what it weighs is recorded. Nothing, if the slot is of another
-    /// currency.
+    /// currency, or is over and the rule still gathers.
     pub fn hold(&mut self, step: &mut Step<'_>, finding: Finding) {
         let key =
             dedup_key(finding.kind, &self.id, finding.subscription.as_deref(), &finding.subject);
         self.squeezes.retain(|slot| slot.key != key || !slot.is_history(step.time, step.policy));
         let place = self.squeezes.iter().position(|slot| slot.key == key);
         let index = place.unwrap_or_else(|| self.open_slot(step, key, &finding));
-        if self.squeezes[index].currency != finding.currency {
+        let slot = &self.squeezes[index];
+        let is_over = matches!(slot.state, SqueezeState::Stopped | SqueezeState::Resolved);
+        let is_held_back = is_over && step.warming.holds_back(finding.kind);
+        if slot.currency != finding.currency || is_held_back {
             return;
         }
         let is_vulnerable = self.is_vulnerable(step);
@@ -330,6 +333,11 @@ impl Customer {
         minor: i64,
     ) {
         let slot = &mut self.squeezes[index];
+        if slot.state == SqueezeState::Pending {
+            // Held back while its rule gathered: nothing was said, weighed or counted.
+            self.squeezes.remove(index);
+            return;
+        }
         slot.gross = slot.gross.saturating_sub(minor).max(0);
         let (currency, id) = (
             slot.currency,
@@ -382,7 +390,8 @@ impl SqueezeSlot {
         match self.state {
             SqueezeState::Pending => {
                 self.held += 1;
-                if self.held < detector.evaluations {
+                let is_too_early = self.held < detector.evaluations;
+                if is_too_early || step.warming.holds_back(self.kind) {
                     return None;
                 }
                 (self.state, self.opened_at) = (SqueezeState::Open, step.time);

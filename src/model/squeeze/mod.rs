@@ -8,6 +8,7 @@ mod lifecycle;
 mod severity;
 mod slot;
 mod told;
+mod window;
 
 pub mod s01;
 pub mod s02;
