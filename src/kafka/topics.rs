@@ -263,4 +263,21 @@ mod tests {
         assert_eq!(topics.events(), "acme.events.v1");
         assert_eq!(topics.name("open-alerts"), "acme.open-alerts.v1");
     }
+
+    #[test]
+    fn all_that_is_published_of_a_customer_leaves_by_tombstone_or_age() {
+        let told = |expiry: &Expiry| {
+            let how = if expiry.has_tombstone { "tombstone" } else { "age" };
+            format!("{} {how} {}", expiry.topic, expiry.days)
+        };
+        let all: Vec<String> = expiries("acme").iter().map(told).collect();
+        insta::assert_snapshot!(all.join("\n"), @r"
+        acme.scores.v1 tombstone 21
+        acme.alerts.v1 age 90
+        acme.open-alerts.v1 tombstone 21
+        acme.loyalty.v1 tombstone 21
+        acme.evidence.v1 age 30
+        acme.dead-letters.v1 age 14
+        ");
+    }
 }
