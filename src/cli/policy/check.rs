@@ -200,7 +200,7 @@ fn in_words(report: &Report, at: Date) -> String {
     for Changed { key, value, default, words } in differences {
         let [value, default] =
             [value, default].map(|text| if text.is_empty() { "not set" } else { text });
-        say(format!("  {key} = {value}, not {default}\n      {words}"));
+        say(format!("  {key} = {value} (default: {default})\n      {words}"));
     }
     for Rested { id, name, asks, status, source, verified_on, sets } in profiles {
         say(format!("\nProfile {id}, {name}: {status}\n  asks: {asks}"));
@@ -221,7 +221,10 @@ fn in_words(report: &Report, at: Date) -> String {
     }
     let failures: Vec<&String> = cases.iter().flat_map(|case| &case.failures).collect();
     let held = cases.iter().filter(|case| case.failures.is_empty()).count();
-    say(format!("\n{held} of {} cases hold.", cases.len()));
+    match cases.len() {
+        0 => say("\nIt has no cases.".to_owned()),
+        n => say(format!("\n{held} of {n} cases hold.")),
+    }
     for failure in failures {
         say(failure.clone());
     }
