@@ -12,6 +12,7 @@ pub mod interval;
 pub mod lateness;
 pub mod loyalty;
 pub mod number;
+pub mod organisation;
 pub mod output;
 pub mod promise;
 pub mod reciprocity;
