@@ -3,6 +3,7 @@
 mod effect;
 mod explanation;
 mod input;
+mod organisation;
 mod output;
 mod publish;
 mod store;
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub use effect::{Action, Effect, SourcePosition};
 pub use explanation::explain;
 pub use input::{Input, Reason, Rejection};
+pub use organisation::{OrganisationPart, RollUps};
 pub use output::{Output, Stream};
 pub use view::{CustomerView, MoneyView, ReciprocityView, SqueezeView};
 
@@ -26,6 +28,7 @@ use self::publish::StepCount;
 use self::store::{Entry, Store};
 use crate::model::customer::{Customer, ring_hash};
 use crate::model::event::Body;
+use crate::model::organisation::{Organisation, RollUp, Unit};
 use crate::model::squeeze::SqueezeState;
 use crate::model::step::Step;
 use crate::model::timer::{Timer, TimerKind};
@@ -35,6 +38,9 @@ use crate::model::{
 
 /// Changes only when the bytes of some vector change.
 pub const ENGINE: u32 = 1;
+
+/// Roll-ups are published when the watermark enters another one of these.
+const HOUR_MS: i64 = 3_600_000;
 
 /// What an engine is made with.
 #[derive(Debug, Clone)]
@@ -70,6 +76,9 @@ pub struct PartitionEngine {
     /// The header as of the last commit.
     committed: Header,
     store: Store,
+    roll_ups: RollUps,
+    /// Unless roll-ups are off.
+    organisation: Option<Box<Organisation>>,
 }
 
 /// All the engine owns besides its customers.
@@ -81,6 +90,8 @@ struct Header {
     reference_offset_next: i64,
     catalogue: Arc<Catalogue>,
     watermark: Option<EventTime>,
+    /// The hour of the watermark when roll-ups were last published.
+    published_hour: Option<i64>,
     counters: Counters,
 }
 
@@ -92,7 +103,17 @@ impl PartitionEngine {
             header: Header::default(),
             committed: Header::default(),
             store: Store::default(),
+            roll_ups: RollUps::Off,
+            organisation: None,
         }
+    }
+
+    /// The same engine with roll-ups over the organisation; to be chosen before the first record.
+    #[must_use]
+    pub fn with_roll_ups(mut self, roll_ups: RollUps) -> Self {
+        self.roll_ups = roll_ups;
+        self.organisation = (roll_ups != RollUps::Off).then(Box::default);
+        if self.store.forgoes_undo() { self.without_undo() } else { self }
     }
 
     /// The same engine, for whom everything is final at once: it keeps nothing as it was, and cannot abort. For files, which have no
@@ -100,6 +121,9 @@ impl PartitionEngine {
     #[must_use]
     pub fn without_undo(mut self) -> Self {
         self.store.forgo_undo();
+        if let Some(organisation) = &mut self.organisation {
+            organisation.forgo_undo();
+        }
         self
     }
 
@@ -129,6 +153,7 @@ impl PartitionEngine {
                 self.advance_watermark(time, effects);
             }
         }
+        self.publish_parts(effects);
     }
 
     fn advance_to(&mut self, offset: i64) {
@@ -196,6 +221,7 @@ impl PartitionEngine {
         let Settings { policy, audit, .. } = &self.settings;
         let catalogue = &self.header.catalogue;
         let id = &event.customer;
+        let organisation = &mut self.organisation;
         let mut outputs = Vec::new();
         let make = || Entry::new(Customer::new(Arc::clone(id), event.time));
         let (as_of, count) = self.store.change(id, make, |entry| {
@@ -214,15 +240,20 @@ impl PartitionEngine {
             let as_of = customer.as_of;
             let mut step = Step::new(policy, catalogue, event.time, as_of, event.id.clone());
             step.is_induced = event.causation_id.is_some();
+            step.organisation = organisation.take();
+            if let Some(organisation) = &mut step.organisation {
+                step.origin = organisation.origin(event.channel.as_deref(), event.actor.as_ref());
+            }
             let apply =
                 |entry: &mut Entry, step: &mut Step<'_>| entry.customer.apply(step, &event.body);
             (as_of, publish::step(entry, step, *audit, apply, &mut outputs))
         });
-        self.count(&count);
+        self.count(count);
         self.publish(id, as_of, Some(&event.id), outputs, effects);
     }
 
-    fn count(&mut self, step: &StepCount) {
+    fn count(&mut self, step: StepCount) {
+        self.organisation = step.organisation;
         self.header.counters.duplicates += u64::from(step.is_duplicate);
     }
 
@@ -239,6 +270,7 @@ impl PartitionEngine {
     fn fire(&mut self, id: &Arc<str>, effects: &mut Vec<Effect>) {
         let Settings { policy, audit, .. } = &self.settings;
         let catalogue = &self.header.catalogue;
+        let organisation = &mut self.organisation;
         let mut outputs = Vec::new();
         let make = || unreachable!("a customer with a deadline is in the store");
         let fired = self.store.change(id, make, |entry| {
@@ -246,7 +278,9 @@ impl PartitionEngine {
             let timer = customer.timers.pop()?;
             customer.as_of = customer.as_of.max(timer.deadline);
             let as_of = customer.as_of;
-            let step = Step::new(policy, catalogue, timer.deadline, as_of, Text::default());
+            let mut step = Step::new(policy, catalogue, timer.deadline, as_of, Text::default());
+            step.origin = timer.origin;
+            step.organisation = organisation.take();
             let fire = |entry: &mut Entry, step: &mut Step<'_>| {
                 review_again(&mut entry.customer, &timer, policy);
                 entry.customer.fire(step, &timer);
@@ -255,7 +289,7 @@ impl PartitionEngine {
         });
         if let Some((as_of, count)) = fired {
             self.header.counters.timers_fired += 1;
-            self.count(&count);
+            self.count(count);
             self.publish(id, as_of, None, outputs, effects);
         }
     }
@@ -264,6 +298,9 @@ impl PartitionEngine {
     fn erase(&mut self, event: &CustomerEvent, effects: &mut Vec<Effect>) {
         let dropped = self.store.remove(&event.customer);
         let as_of = dropped.as_ref().map_or(event.time, |entry| entry.customer.as_of);
+        if let Some(entry) = &dropped {
+            organisation::forget(&mut self.organisation, entry);
+        }
         let slots = dropped.iter().flat_map(|entry| &entry.customer.squeezes);
         let open_alerts =
             slots.filter(|slot| slot.is_liability()).map(|slot| slot.key.clone()).collect();
@@ -293,6 +330,21 @@ impl PartitionEngine {
         }
     }
 
+    /// Publishes what changed of the organisation, once an hour of the watermark has passed. Last of all that a record causes, so
+    /// that the places of other outputs do not depend on it.
+    fn publish_parts(&mut self, effects: &mut Vec<Effect>) {
+        let (RollUps::Published, Some(watermark)) = (self.roll_ups, self.header.watermark) else {
+            return;
+        };
+        let hour = watermark.as_millis().div_euclid(HOUR_MS);
+        let is_new = self.header.published_hour.replace(hour).is_some_and(|before| before < hour);
+        let Some(organisation) = self.organisation.as_mut().filter(|_| is_new) else { return };
+        for (unit, roll_up) in organisation.take_changed() {
+            let part = OrganisationPart::new(unit, roll_up, watermark, &self.settings.policy);
+            self.push(Action::PublishPart(Box::new(part)), effects);
+        }
+    }
+
     fn reject(&mut self, rejection: Rejection, effects: &mut Vec<Effect>) {
         self.header.counters.dead_letters += 1;
         self.push(Action::DeadLetter(Box::new(rejection)), effects);
@@ -306,6 +358,9 @@ impl PartitionEngine {
     /// Makes all that was handled since the last commit final.
     pub fn commit(&mut self) {
         self.store.commit();
+        if let Some(organisation) = &mut self.organisation {
+            organisation.commit();
+        }
         self.committed = self.header.clone();
     }
 
@@ -315,6 +370,9 @@ impl PartitionEngine {
     /// If the engine was made [`without_undo`](Self::without_undo).
     pub fn abort(&mut self) {
         self.store.abort();
+        if let Some(organisation) = &mut self.organisation {
+            organisation.abort();
+        }
         self.header = self.committed.clone();
     }
 
@@ -328,6 +386,9 @@ impl PartitionEngine {
         let mut hash = Xxh3::new();
         hash.update(format!("{:?}", self.header).as_bytes());
         self.store.describe(&mut |text| hash.update(text.as_bytes()));
+        if let Some(organisation) = &self.organisation {
+            organisation.describe(&mut |text| hash.update(text.as_bytes()));
+        }
         hash.digest()
     }
 
@@ -381,6 +442,20 @@ impl PartitionEngine {
         self.store
             .get(id)
             .map(|entry| view::read(entry, self.header.watermark, &self.settings.policy))
+    }
+
+    /// This partition's part of every unit, in the order of kind and name; empty if roll-ups are off or nothing happened.
+    pub fn organisation(&self) -> Vec<OrganisationPart> {
+        let (Some(organisation), Some(as_of)) = (&self.organisation, self.header.watermark) else {
+            return Vec::new();
+        };
+        let policy = &self.settings.policy;
+        let part = |(unit, roll_up): (&Unit, &RollUp)| {
+            OrganisationPart::new(unit.clone(), roll_up.clone(), as_of, policy)
+        };
+        let mut parts: Vec<_> = organisation.units().map(part).collect();
+        parts.sort_by(|a, b| a.unit.cmp(&b.unit));
+        parts
     }
 
     /// Every customer, in the order of their ids.

@@ -11,7 +11,7 @@ use crate::model::{Evidence, Money, Policy};
 ///
 /// Evidence is counted for every unit of the origin it is given, and for the whole. At most 4096 units and 65,536 combinations of
 /// them are told apart: beyond that a name counts as `other`, and is counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Organisation {
     origins: Origins,
     // Invariant: one a unit, by place; the first is the whole.
@@ -32,14 +32,16 @@ struct Undo {
     mark: (usize, usize),
 }
 
-impl Organisation {
+impl Default for Organisation {
     /// Roll-ups without anything in them.
-    pub fn new() -> Self {
-        let mut organisation = Self { roll_ups: vec![RollUp::default()], ..Self::default() };
-        organisation.undo.mark = organisation.origins.mark();
-        organisation
+    fn default() -> Self {
+        let origins = Origins::default();
+        let undo = Undo { mark: origins.mark(), ..Undo::default() };
+        Self { origins, roll_ups: vec![RollUp::default()], changed: BTreeSet::new(), undo }
     }
+}
 
+impl Organisation {
     /// From now on what is changed is final at once.
     pub fn forgo_undo(&mut self) {
         self.undo.is_off = true;
@@ -237,7 +239,7 @@ mod tests {
     #[test]
     fn an_abort_puts_back_units_sums_and_what_changed() {
         let policy = Policy::default();
-        let mut organisation = Organisation::new();
+        let mut organisation = Organisation::default();
         let phone = organisation.origin(Some("phone"), None);
         organisation.record(phone, 1, &evidence(20_000), &policy);
         organisation.commit();
@@ -254,7 +256,7 @@ mod tests {
     #[test]
     fn evidence_counts_for_every_unit_named_and_once_for_the_whole() {
         let policy = Policy::default();
-        let mut organisation = Organisation::new();
+        let mut organisation = Organisation::default();
         for (channel, customer) in [("phone", 1 << 60), ("web", 2 << 60), ("web", 2 << 60)] {
             let origin = organisation.origin(Some(channel), None);
             organisation.record(origin, customer, &evidence(20_000), &policy);
@@ -270,7 +272,7 @@ mod tests {
             .collect();
         assert_eq!(
             told,
-            ["whole/- 4.50 6.75 2", "channel/phone 1.50 2.25 1", "channel/web 3.00 4.50 2"]
+            ["whole/- 4.50 6.75 2", "channel/phone 1.50 2.25 1", "channel/web 3.00 4.50 1"]
         );
     }
 }

@@ -401,7 +401,7 @@ mod tests {
 
     /// A report on channels: name, how many for and how many against, of how many customers.
     fn report(channels: &[(&str, u64, u64, u64)]) -> Report {
-        let mut organisation = Organisation::new();
+        let mut organisation = Organisation::default();
         let policy = Policy::default();
         for (name, r, s, customers) in channels {
             let origin = organisation.origin(Some(name), None);

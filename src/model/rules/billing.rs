@@ -126,7 +126,9 @@ impl Customer {
         });
         if !has_held && !is_squeezed && bill.is_plan_known {
             let weight = (0.25 * bill.months()).min(8.0);
+            let origin = step.belong_to_product_too(&bill.plan_id);
             self.credit(step, Class::FaiFairBill, &invoice.invoice_id, weight);
+            step.origin = origin;
         }
     }
 
@@ -214,11 +216,15 @@ impl Customer {
         }
         subscription.better_plan = Some(better.plan_id.clone());
         self.timers.arm(TimerKind::Withheld, id, step.time.plus_days(WITHHELD_DAYS));
+        let saving_monthly = Money::new(bill.monthly - better.monthly.minor, bill.currency);
+        if let Some(organisation) = &mut step.organisation {
+            organisation.note_saving_identified(step.origin, saving_monthly);
+        }
         step.said.push(OutputBody::SavingsIdentified {
             subscription_id: id.into(),
             plan_id: bill.plan_id.clone(),
             better_plan_id: better.plan_id.clone(),
-            saving_monthly: Money::new(bill.monthly - better.monthly.minor, bill.currency),
+            saving_monthly,
         });
     }
 
