@@ -282,8 +282,8 @@ fn history() -> impl Strategy<Value = Vec<Event>> {
                     format!(r#""request_id":"q{n}","subscription_id":"s{key}""#),
                 ),
             };
-            let day = &date(*day)[..10];
-            event(n, (day, customer, kind, &format!("{data},{who}")))
+            let day = start.plus_days(*day).date().to_string();
+            event(n, (&day, customer, kind, &format!("{data},{who}")))
         });
         told.collect()
     })

@@ -5,6 +5,7 @@ mod about;
 mod demo;
 mod generate;
 mod ingest;
+mod organisation;
 mod replay;
 mod run;
 
@@ -40,6 +41,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Run the engine over history in files
     Replay(replay::ReplayArgs),
+    /// Say how an organisation treats its customers: by unit, and how it differs
+    Organisation(organisation::OrganisationArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
@@ -56,6 +59,7 @@ impl Verb {
             Self::Demo(args) => demo::demo(&args),
             Self::Run(args) => run::run(&args),
             Self::Replay(args) => replay::replay(&args),
+            Self::Organisation(args) => organisation::organisation(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::Completions(args) => about::completions(&args),

@@ -13,7 +13,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Format, FormatArg, UsageError};
-use crate::engine::Effect;
+use crate::engine::{Effect, RollUps};
 use crate::files::{self, Input};
 use crate::model::{Catalogue, EventTime, Policy};
 use crate::replay::{Existing, Folder, Options, Replay, Sink, Tally, read_reference};
@@ -29,7 +29,7 @@ Examples:
 
 Results: scores.ndjson, alerts.ndjson, loyalty.ndjson, dead_letters.ndjson,
 state.ndjson (a line a customer) and summary.json; with --evidence also
-evidence.ndjson. The same input gives the same bytes.";
+evidence.ndjson, with --organisation organisation.ndjson (see `goodfaith organisation`). The same input gives the same bytes.";
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -53,6 +53,9 @@ pub(super) struct ReplayArgs {
     /// Write every evidence too, to evidence.ndjson
     #[arg(long)]
     evidence: bool,
+    /// Add up evidence by channel, agent, team, department, partner and product, in organisation.ndjson
+    #[arg(long)]
+    organisation: bool,
     /// The folder for the results
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -96,6 +99,9 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     for customer in replay.customers() {
         folder.write_state(&customer).with_context(cannot_write)?;
     }
+    if args.organisation {
+        folder.write_parts(replay.organisation()).with_context(cannot_write)?;
+    }
     let summary = replay.summary();
     folder.finish(&summary).with_context(cannot_write)?;
 
@@ -118,6 +124,7 @@ fn options(args: &ReplayArgs) -> anyhow::Result<Options> {
         catalogue: Arc::new(catalogue),
         partitions: args.partitions,
         audit: args.evidence,
+        roll_ups: if args.organisation { RollUps::Kept } else { RollUps::Off },
     })
 }
 
