@@ -63,7 +63,8 @@ impl Scored {
             policy: Arc::clone(&scoring.policy),
             salt: genesis.lineage,
             audit: scoring.audit,
-        });
+        })
+        .with_roll_ups(scoring.roll_ups);
         let standing =
             Standing { offset_next: genesis.start_offset, chain, reference_offset_next: 0 };
         let committed = chain.seq().map(|_genesis| standing);
@@ -252,11 +253,12 @@ impl Scored {
 mod tests {
     use super::*;
     use crate::engine::ENGINE;
+    use crate::engine::RollUps;
     use crate::model::Policy;
     use crate::wire::{Expect, RecordRef, policy_fingerprint};
 
     fn scoring() -> Scoring {
-        Scoring { policy: Arc::new(Policy::default()), audit: true }
+        Scoring { policy: Arc::new(Policy::default()), audit: true, roll_ups: RollUps::Published }
     }
 
     fn genesis() -> Genesis {
