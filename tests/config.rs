@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use goodfaith::config::{Config, ConfigError, LogFormat};
+use goodfaith::engine::RollUps;
 use goodfaith::kafka::Delivery;
 use tempfile::TempDir;
 
@@ -80,6 +81,7 @@ fn the_least_configuration_names_the_brokers() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:9464");
     assert_eq!(config.log.format, LogFormat::Text);
     assert!(!config.audit);
+    assert_eq!(config.roll_ups, RollUps::Off);
     assert_eq!(
         Case::new("").refusal(),
         "goodfaith.toml: kafka.bootstrap_servers: is required, for example \"127.0.0.1:9092\""

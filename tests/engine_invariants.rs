@@ -343,7 +343,7 @@ mod i8 {
                 }
                 _ => None,
             },
-            Action::DeadLetter(_) => None,
+            Action::PublishPart(_) | Action::DeadLetter(_) => None,
         });
         published.collect()
     }

@@ -107,7 +107,7 @@ impl Run {
                 OutputBody::ScoreChanged(change) => Some(change.clone()),
                 _ => None,
             },
-            Action::DeadLetter(_) => None,
+            Action::DeadLetter(_) | Action::PublishPart(_) => None,
         });
         let last = last.unwrap();
         (last.policy.to_string(), last.reading.score.to_string().parse().unwrap())
@@ -199,7 +199,7 @@ fn a_changed_rule_gathers_and_then_opens_with_what_it_gathered() {
             OutputBody::Squeeze(alert) => Some(alert.clone()),
             _ => None,
         },
-        Action::DeadLetter(_) => None,
+        Action::DeadLetter(_) | Action::PublishPart(_) => None,
     });
     assert_eq!(alert.unwrap().accrued.minor, 3 * 1300, "what was taken meanwhile counts");
 }

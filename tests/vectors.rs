@@ -94,6 +94,7 @@ const fn list_of(kind: FileKind) -> &'static str {
         FileKind::Alerts => "alerts",
         FileKind::Loyalty => "loyalty",
         FileKind::Evidence => "evidence",
+        FileKind::Organisation => "organisation",
         FileKind::DeadLetters => "dead_letters",
     }
 }

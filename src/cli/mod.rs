@@ -9,6 +9,7 @@ mod explain;
 mod fetch;
 mod generate;
 mod ingest;
+mod organisation;
 mod plant_check;
 mod policy;
 mod replay;
@@ -58,6 +59,8 @@ enum Verb {
     Erase(erase::EraseArgs),
     /// Check, explain, describe and publish policies
     Policy(policy::PolicyArgs),
+    /// Say how an organisation treats its customers: by unit, and how it differs
+    Organisation(organisation::OrganisationArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
@@ -81,6 +84,7 @@ impl Verb {
             Self::Suppress(args) => suppress::run(&args),
             Self::Erase(args) => erase::run(&args),
             Self::Policy(args) => policy::run(&args),
+            Self::Organisation(args) => organisation::organisation(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::PlantCheck(args) => plant_check::check(&args),

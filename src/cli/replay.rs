@@ -13,7 +13,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Format, FormatArg, UsageError};
-use crate::engine::Effect;
+use crate::engine::{Effect, RollUps};
 use crate::files::{self, Input};
 use crate::model::{Catalogue, EventTime, Policy};
 use crate::replay::{Existing, Folder, Options, Replay, Sink, Tally, read_reference};
@@ -31,7 +31,7 @@ A policy.published record among the events takes effect for the records after it
 
 Results: scores.ndjson, alerts.ndjson, loyalty.ndjson, dead_letters.ndjson,
 state.ndjson (a line a customer) and summary.json; with --evidence also
-evidence.ndjson. The same input gives the same bytes.";
+evidence.ndjson, with --organisation organisation.ndjson (see `goodfaith organisation`). The same input gives the same bytes.";
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -56,6 +56,9 @@ pub(super) struct ReplayArgs {
     /// Write every evidence too, to evidence.ndjson
     #[arg(long)]
     evidence: bool,
+    /// Add up evidence by channel, agent, team, department, partner and product, in organisation.ndjson
+    #[arg(long)]
+    organisation: bool,
     /// The folder for the results
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -80,8 +83,12 @@ pub(super) fn partitions(text: &str) -> Result<NonZeroU32, &'static str> {
 
 /// Replays files into a folder.
 pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let options = options(&args.reference, args.policy.as_deref(), args.partitions, args.evidence)
-        .map_err(UsageError::from)?;
+    let mut options =
+        options(&args.reference, args.policy.as_deref(), args.partitions, args.evidence)
+            .map_err(UsageError::from)?;
+    if args.organisation {
+        options.roll_ups = RollUps::Kept;
+    }
     let inputs = open_all(&args.events).map_err(UsageError::from)?;
     let existing = if args.force { Existing::Replace } else { Existing::Keep };
     let mut folder = Folder::create(&args.out, existing, args.evidence).map_err(UsageError::new)?;
@@ -99,6 +106,9 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     replay.end(args.until, &mut sink).with_context(cannot_write)?;
     for customer in replay.customers() {
         folder.write_state(&customer).with_context(cannot_write)?;
+    }
+    if args.organisation {
+        folder.write_parts(replay.organisation()).with_context(cannot_write)?;
     }
     let summary = replay.summary();
     folder.finish(&summary).with_context(cannot_write)?;
@@ -130,6 +140,7 @@ pub(super) fn options(
         catalogue: Arc::new(catalogue),
         partitions,
         audit,
+        roll_ups: RollUps::Off,
     })
 }
 

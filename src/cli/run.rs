@@ -52,7 +52,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     telemetry::start_logging(&config.log)?;
     let listener = app::listen(config.listen)?;
-    let scoring = Scoring { policy: config.policy, audit: config.audit };
+    let scoring = Scoring { policy: config.policy, audit: config.audit, roll_ups: config.roll_ups };
     App { kafka: config.kafka, scoring, listener, observers: vec![] }.run(future::pending())?;
     Ok(ExitCode::SUCCESS)
 }

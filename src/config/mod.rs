@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::layers::Layers;
 use self::raw::{RawConfig, RawLogFormat};
+use crate::engine::RollUps;
 use crate::kafka::KafkaSettings;
 use crate::model::{Policy, PolicyError};
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub policy: Arc<Policy>,
     /// Publish every evidence too.
     pub audit: bool,
+    /// What becomes of roll-ups over the organisation.
+    pub roll_ups: RollUps,
     /// What is logged, and how.
     pub log: LogSettings,
     effective: RawConfig,
@@ -124,6 +127,7 @@ impl Config {
             listen: listen(&raw).map_err(wrong)?,
             policy: Arc::new(policy(&raw, folder, &layers)?),
             audit: raw.audit.evidence,
+            roll_ups: if raw.organisation.publish { RollUps::Published } else { RollUps::Off },
             log: log(&raw).map_err(wrong)?,
             effective: raw,
         })

@@ -15,6 +15,7 @@ pub(super) struct RawConfig {
     pub(super) http: RawHttp,
     pub(super) policy: RawPolicy,
     pub(super) audit: RawAudit,
+    pub(super) organisation: RawOrganisation,
     pub(super) log: RawLog,
 }
 
@@ -102,6 +103,13 @@ pub(super) struct RawPolicy {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawAudit {
     pub(super) evidence: bool,
+}
+
+/// `[organisation]`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawOrganisation {
+    pub(super) publish: bool,
 }
 
 /// `[log]`

@@ -23,6 +23,7 @@ use self::feed::Feed;
 use self::progress::Progress;
 use self::story::{Story, Subject};
 use crate::app::{self, App};
+use crate::engine::RollUps;
 use crate::generate::Settings;
 use crate::kafka::{
     Delivery, EmbeddedBroker, KafkaSettings, Observer, Scoring, TopicTail, wall_ms,
@@ -74,7 +75,8 @@ impl Demo {
         let tail = TopicTail::open(&kafka, &["scores", "alerts", "dead-letters"])?;
         let (progress, over) = (Arc::new(Progress::default()), Arc::new(Notify::new()));
         let observers = vec![Arc::clone(&progress) as Arc<dyn Observer>];
-        let scoring = Scoring { policy: Arc::new(Policy::default()), audit: false };
+        let scoring =
+            Scoring { policy: Arc::new(Policy::default()), audit: false, roll_ups: RollUps::Off };
         thread::scope(|scope| {
             // Whichever ends first ends the service, and that the others.
             let feeding = scope.spawn(|| {

@@ -1,6 +1,7 @@
 //! All that an engine can ask for. The shell performs it, in order, in one transaction.
 
 use super::input::Rejection;
+use super::organisation::OrganisationPart;
 use super::output::Output;
 
 /// Where in its partition an effect comes from: strictly increasing, in this order of fields.
@@ -28,6 +29,8 @@ pub struct Effect {
 pub enum Action {
     /// Publish a fact.
     Publish(Box<Output>),
+    /// Publish this partition's part of a unit of the organisation.
+    PublishPart(Box<OrganisationPart>),
     /// Set the record at this effect's offset aside, with its original bytes.
     DeadLetter(Box<Rejection>),
 }

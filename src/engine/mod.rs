@@ -3,6 +3,7 @@
 mod effect;
 mod explanation;
 mod input;
+mod organisation;
 mod output;
 mod publish;
 mod store;
@@ -16,6 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub use effect::{Action, Effect, SourcePosition};
 pub use explanation::{Explanation, Grounds, explain, explain_change};
 pub use input::{Input, Reason, Rejection};
+pub use organisation::{OrganisationPart, RollUps};
 pub use output::{Output, Stream};
 pub use publish::Moved;
 pub use verify::{Case, Check, Claim, TOLERANCE, Verifier};
@@ -29,6 +31,7 @@ use self::publish::StepCount;
 use self::store::{Entry, Store};
 use crate::model::customer::{Customer, ring_hash};
 use crate::model::event::Body;
+use crate::model::organisation::{Organisation, RollUp, Unit};
 use crate::model::squeeze::SqueezeState;
 use crate::model::step::Step;
 use crate::model::timer::{Timer, TimerKind};
@@ -39,6 +42,9 @@ use crate::model::{
 
 /// Changes only when the bytes of some vector change.
 pub const ENGINE: u32 = 1;
+
+/// Roll-ups are published when the watermark enters another one of these.
+const HOUR_MS: i64 = 3_600_000;
 
 /// What an engine is made with.
 #[derive(Debug, Clone)]
@@ -76,6 +82,9 @@ pub struct PartitionEngine {
     /// The header as of the last commit.
     committed: Header,
     store: Store,
+    roll_ups: RollUps,
+    /// Unless roll-ups are off.
+    organisation: Option<Box<Organisation>>,
 }
 
 /// All the engine owns besides its customers.
@@ -90,6 +99,8 @@ struct Header {
     policy: Arc<Policy>,
     warming: Warming,
     watermark: Option<EventTime>,
+    /// The hour of the watermark when roll-ups were last published.
+    published_hour: Option<i64>,
     counters: Counters,
 }
 
@@ -97,7 +108,22 @@ impl PartitionEngine {
     /// An engine without state, that sees no reference data yet.
     pub fn new(settings: Settings) -> Self {
         let header = Header { policy: Arc::clone(&settings.policy), ..Header::default() };
-        Self { settings, committed: header.clone(), header, store: Store::default() }
+        Self {
+            settings,
+            committed: header.clone(),
+            header,
+            store: Store::default(),
+            roll_ups: RollUps::Off,
+            organisation: None,
+        }
+    }
+
+    /// The same engine with roll-ups over the organisation; to be chosen before the first record.
+    #[must_use]
+    pub fn with_roll_ups(mut self, roll_ups: RollUps) -> Self {
+        self.roll_ups = roll_ups;
+        self.organisation = (roll_ups != RollUps::Off).then(Box::default);
+        if self.store.forgoes_undo() { self.without_undo() } else { self }
     }
 
     /// The same engine, for whom everything is final at once: it keeps nothing as it was, and cannot abort. For files, which have no
@@ -105,6 +131,9 @@ impl PartitionEngine {
     #[must_use]
     pub fn without_undo(mut self) -> Self {
         self.store.forgo_undo();
+        if let Some(organisation) = &mut self.organisation {
+            organisation.forgo_undo();
+        }
         self
     }
 
@@ -138,6 +167,7 @@ impl PartitionEngine {
                 self.advance_watermark(time, effects);
             }
         }
+        self.publish_parts(effects);
     }
 
     fn advance_to(&mut self, offset: i64) {
@@ -242,6 +272,7 @@ impl PartitionEngine {
         let Settings { audit, .. } = &self.settings;
         let Header { policy, catalogue, warming, .. } = &self.header;
         let id = &event.customer;
+        let organisation = &mut self.organisation;
         let mut outputs = Vec::new();
         let make = || Entry::new(Customer::new(Arc::clone(id), event.time));
         let (as_of, count) = self.store.change(id, make, |entry| {
@@ -261,15 +292,20 @@ impl PartitionEngine {
             let mut step = Step::new(policy, catalogue, event.time, as_of, event.id.clone());
             step.is_induced = event.causation_id.is_some();
             step.warming = warming;
+            step.organisation = organisation.take();
+            if let Some(organisation) = &mut step.organisation {
+                step.origin = organisation.origin(event.channel.as_deref(), event.actor.as_ref());
+            }
             let apply =
                 |entry: &mut Entry, step: &mut Step<'_>| entry.customer.apply(step, &event.body);
             (as_of, publish::step(entry, step, *audit, apply, &mut outputs))
         });
-        self.count(&count);
+        self.count(count);
         self.publish(id, as_of, Some(&event.id), outputs, effects);
     }
 
-    fn count(&mut self, step: &StepCount) {
+    fn count(&mut self, step: StepCount) {
+        self.organisation = step.organisation;
         self.header.counters.duplicates += u64::from(step.is_duplicate);
     }
 
@@ -287,6 +323,7 @@ impl PartitionEngine {
     fn fire(&mut self, id: &Arc<str>, effects: &mut Vec<Effect>) {
         let Settings { audit, .. } = &self.settings;
         let Header { policy, catalogue, warming, .. } = &self.header;
+        let organisation = &mut self.organisation;
         let mut outputs = Vec::new();
         let make = || unreachable!("a customer with a deadline is in the store");
         let fired = self.store.change(id, make, |entry| {
@@ -296,6 +333,8 @@ impl PartitionEngine {
             let as_of = customer.as_of;
             let mut step = Step::new(policy, catalogue, timer.deadline, as_of, Text::default());
             step.warming = warming;
+            step.origin = timer.origin;
+            step.organisation = organisation.take();
             let fire = |entry: &mut Entry, step: &mut Step<'_>| {
                 review_again(&mut entry.customer, &timer, policy);
                 entry.customer.fire(step, &timer);
@@ -304,7 +343,7 @@ impl PartitionEngine {
         });
         if let Some((as_of, count)) = fired {
             self.header.counters.timers_fired += 1;
-            self.count(&count);
+            self.count(count);
             self.publish(id, as_of, None, outputs, effects);
         }
     }
@@ -313,6 +352,9 @@ impl PartitionEngine {
     fn erase(&mut self, event: &CustomerEvent, effects: &mut Vec<Effect>) {
         let dropped = self.store.remove(&event.customer);
         let as_of = dropped.as_ref().map_or(event.time, |entry| entry.customer.as_of);
+        if let Some(entry) = &dropped {
+            organisation::forget(&mut self.organisation, entry);
+        }
         let slots = dropped.iter().flat_map(|entry| &entry.customer.squeezes);
         let open_alerts =
             slots.filter(|slot| slot.is_liability()).map(|slot| slot.key.clone()).collect();
@@ -342,6 +384,21 @@ impl PartitionEngine {
         }
     }
 
+    /// Publishes what changed of the organisation, once an hour of the watermark has passed. Last of all that a record causes, so
+    /// that the places of other outputs do not depend on it.
+    fn publish_parts(&mut self, effects: &mut Vec<Effect>) {
+        let (RollUps::Published, Some(watermark)) = (self.roll_ups, self.header.watermark) else {
+            return;
+        };
+        let hour = watermark.as_millis().div_euclid(HOUR_MS);
+        let is_new = self.header.published_hour.replace(hour).is_some_and(|before| before < hour);
+        let Some(organisation) = self.organisation.as_mut().filter(|_| is_new) else { return };
+        for (unit, roll_up) in organisation.take_changed() {
+            let part = OrganisationPart::new(unit, roll_up, watermark, &self.settings.policy);
+            self.push(Action::PublishPart(Box::new(part)), effects);
+        }
+    }
+
     fn reject(&mut self, rejection: Rejection, effects: &mut Vec<Effect>) {
         self.header.counters.dead_letters += 1;
         self.push(Action::DeadLetter(Box::new(rejection)), effects);
@@ -355,6 +412,9 @@ impl PartitionEngine {
     /// Makes all that was handled since the last commit final.
     pub fn commit(&mut self) {
         self.store.commit();
+        if let Some(organisation) = &mut self.organisation {
+            organisation.commit();
+        }
         self.committed = self.header.clone();
     }
 
@@ -364,6 +424,9 @@ impl PartitionEngine {
     /// If the engine was made [`without_undo`](Self::without_undo).
     pub fn abort(&mut self) {
         self.store.abort();
+        if let Some(organisation) = &mut self.organisation {
+            organisation.abort();
+        }
         self.header = self.committed.clone();
     }
 
@@ -377,6 +440,9 @@ impl PartitionEngine {
         let mut hash = Xxh3::new();
         hash.update(format!("{:?}", self.header).as_bytes());
         self.store.describe(&mut |text| hash.update(text.as_bytes()));
+        if let Some(organisation) = &self.organisation {
+            organisation.describe(&mut |text| hash.update(text.as_bytes()));
+        }
         hash.digest()
     }
 
@@ -449,6 +515,20 @@ impl PartitionEngine {
         let view = view::read(entry, self.header.watermark, policy);
         let grounds = explanation::grounds(entry, view.as_of, policy, catalogue);
         Some(Explanation { view, grounds })
+    }
+
+    /// This partition's part of every unit, in the order of kind and name; empty if roll-ups are off or nothing happened.
+    pub fn organisation(&self) -> Vec<OrganisationPart> {
+        let (Some(organisation), Some(as_of)) = (&self.organisation, self.header.watermark) else {
+            return Vec::new();
+        };
+        let policy = &self.header.policy;
+        let part = |(unit, roll_up): (&Unit, &RollUp)| {
+            OrganisationPart::new(unit.clone(), roll_up.clone(), as_of, policy)
+        };
+        let mut parts: Vec<_> = organisation.units().map(part).collect();
+        parts.sort_by(|a, b| a.unit.cmp(&b.unit));
+        parts
     }
 
     /// Every customer, in the order of their ids.

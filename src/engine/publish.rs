@@ -1,7 +1,9 @@
 //! One step over a customer, and what of its outcome is published: what changed enough to be worth saying.
 
+use super::organisation;
 use super::output::Stream;
 use super::store::Entry;
+use crate::model::organisation::Organisation;
 use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
 use crate::model::step::Step;
 use crate::model::{
@@ -45,6 +47,11 @@ impl Moved {
 }
 
 impl Publication {
+    /// The customer trusts the firm more than it earned.
+    pub(super) fn is_overhung(&self) -> bool {
+        self.gap == Some(true)
+    }
+
     /// Counts one more output of the stream `body` belongs to.
     fn next_sequence(&mut self, body: &OutputBody) -> u64 {
         let sequence = &mut self.sequences[Stream::of(body) as usize];
@@ -66,6 +73,7 @@ pub(super) fn step(
     let bodies = &mut bodies;
     let (policy, as_of) = (step.policy, step.as_of);
     let before = entry.customer.trust.at(as_of, policy);
+    entry.customer.timers.armed_by = step.origin;
     effect(entry, &mut step);
     let after = entry.customer.trust.at(as_of, policy);
     if audit {
@@ -79,12 +87,16 @@ pub(super) fn step(
     publish_gap(entry, &step, &after, bodies);
     publish_loyalty(entry, &step, bodies);
     outputs.extend(bodies.drain(..).map(|body| (entry.publication.next_sequence(&body), body)));
-    StepCount { is_duplicate: step.is_duplicate }
+    if step.organisation.is_some() {
+        organisation::end_step(entry, &mut step, &after);
+    }
+    StepCount { is_duplicate: step.is_duplicate, organisation: step.organisation }
 }
 
-/// What a step adds to the engine's counts.
+/// What a step adds to the engine's counts, and what was lent to it.
 pub(super) struct StepCount {
     pub(super) is_duplicate: bool,
+    pub(super) organisation: Option<Box<Organisation>>,
 }
 
 fn note_evidence(step: &mut Step<'_>, bodies: &mut Vec<OutputBody>) {

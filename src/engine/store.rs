@@ -175,6 +175,11 @@ impl Store {
         self.undo.is_off = true;
     }
 
+    /// What is changed is final at once.
+    pub(super) const fn forgoes_undo(&self) -> bool {
+        self.undo.is_off
+    }
+
     fn keep_as_it_was(&mut self, id: &Arc<str>) {
         if !self.undo.is_off && self.undo.touched.insert(Arc::clone(id)) {
             self.undo.entries.push((Arc::clone(id), self.entries.get(id).cloned()));

@@ -191,6 +191,8 @@ impl Tally {
                     (oldest, cause) => oldest.or(cause),
                 };
             }
+            // About no customer, and so no output to count by kind.
+            Action::PublishPart(_) => {}
             Action::DeadLetter(rejection) => {
                 self.dead_letters.push((partition, effect.source.offset, rejection.reason));
             }

@@ -80,7 +80,8 @@ impl Scored {
             policy: Arc::clone(&scoring.policy),
             salt: genesis.lineage,
             audit: scoring.audit,
-        });
+        })
+        .with_roll_ups(scoring.roll_ups);
         let standing = Standing::at_start(&genesis, chain);
         let committed = chain.seq().map(|_genesis| standing);
         let mut scored = Self {
@@ -318,11 +319,12 @@ mod tests {
     use super::super::reference::tests::{log_of, published};
     use super::*;
     use crate::engine::ENGINE;
+    use crate::engine::RollUps;
     use crate::model::Policy;
     use crate::wire::{Expect, RecordRef, policy_fingerprint};
 
     fn scoring() -> Scoring {
-        Scoring { policy: Arc::new(Policy::default()), audit: true }
+        Scoring { policy: Arc::new(Policy::default()), audit: true, roll_ups: RollUps::Published }
     }
 
     fn genesis() -> Genesis {

@@ -512,7 +512,11 @@ mod tests {
             settings: Arc::new(settings),
             topics: Arc::new(Topics::new("test")),
             events: EventsTopic { id: Some([1; 16]), partition_count: 8 },
-            scoring: Scoring { policy: Arc::new(Policy::default()), audit: false },
+            scoring: Scoring {
+                policy: Arc::new(Policy::default()),
+                audit: false,
+                roll_ups: crate::engine::RollUps::Off,
+            },
             reference: Arc::new(ReferenceLog::new()),
             journal: None,
         }

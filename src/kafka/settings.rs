@@ -8,6 +8,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 
 use super::error::{Error, Result};
+use crate::engine::RollUps;
 use crate::model::Policy;
 use crate::wire::Encoding;
 
@@ -59,6 +60,8 @@ pub struct Scoring {
     pub policy: Arc<Policy>,
     /// Publish every evidence too.
     pub audit: bool,
+    /// What becomes of roll-ups over the organisation.
+    pub roll_ups: RollUps,
 }
 
 /// Properties the guarantees rest on.

@@ -36,7 +36,7 @@ const DAYS_30: &str = "2592000000";
 const DAYS_90: &str = "7776000000";
 
 /// Every topic and its own settings. All have LogAppendTime, so that retention counts from arrival.
-const TOPICS: [(&str, &[(&str, &str)]); 9] = [
+const TOPICS: [(&str, &[(&str, &str)]); 10] = [
     // Until there are snapshots the log must reach back to where scoring began.
     (EVENTS, &[("retention.ms", "-1"), ("retention.bytes", "-1")]),
     (REFERENCE, &[("retention.ms", "-1"), ("retention.bytes", "-1")]),
@@ -68,6 +68,7 @@ const TOPICS: [(&str, &[(&str, &str)]); 9] = [
             ("delete.retention.ms", DAYS_7),
         ],
     ),
+    ("organisation", &[("cleanup.policy", "compact"), ("delete.retention.ms", DAYS_7)]),
     ("evidence", &[("retention.ms", DAYS_30)]),
     ("dead-letters", &[("retention.ms", DAYS_14), ("max.message.bytes", MAX_RECORD_BYTES)]),
 ];

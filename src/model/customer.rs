@@ -12,14 +12,17 @@ use super::fact::Fact;
 use super::failure::FailureSlot;
 use super::loyalty::Loyalty;
 use super::opinion::BetaPair;
+use super::organisation::{InternalOutcome, Origin, Standing};
 use super::promise::PromiseSlot;
 use super::ring::Ring;
 use super::squeeze::{SqueezeSlot, SqueezeType};
 use super::step::Step;
 use super::subscription::Subscription;
 use super::timer::Timers;
-use super::{Class, EventTime, Evidence, EvidenceId, Money, Sign, Text, TrustState};
+use super::{Class, EventTime, Evidence, EvidenceId, Money, Policy, Sign, Text, TrustState};
 
+/// Promises to oneself remembered.
+const INTERNAL_PROMISES: usize = 16;
 /// Subscriptions, quotes, credits, resolved contacts, fees and guarantees remembered, each.
 pub const FEW: usize = 4;
 
@@ -46,6 +49,10 @@ pub struct Customer {
     pub evidence: Ring<HeldEvidence>,
     /// The promise ledger, at most 16.
     pub promises: Vec<PromiseSlot>,
+    /// Promises to oneself, for roll-ups only: at most 16, empty unless there are some.
+    pub internal_promises: Vec<InternalPromise>,
+    /// What it contributes to the standings of all customers, if roll-ups are kept.
+    pub standing: Option<Box<Standing>>,
     /// At most 8.
     pub failures: Vec<FailureSlot>,
     /// At most 12.
@@ -102,8 +109,21 @@ pub struct HeldEvidence {
     pub id: EvidenceId,
     /// What it says.
     pub evidence: Evidence,
+    /// Where it was counted.
+    pub origin: Origin,
     /// Taken back: its id stays, so it cannot return.
     pub is_retracted: bool,
+}
+
+/// A promise the firm made to itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InternalPromise {
+    /// Names it.
+    pub id: Text,
+    /// Where it was made.
+    pub origin: Origin,
+    /// Due time and grace.
+    pub deadline: EventTime,
 }
 
 /// A quote and what was charged on it.
@@ -208,6 +228,8 @@ impl Customer {
             trust: TrustState::default(),
             evidence: Ring::default(),
             promises: Vec::new(),
+            internal_promises: Vec::new(),
+            standing: None,
             failures: Vec::new(),
             squeezes: Vec::new(),
             subscriptions: Vec::new(),
@@ -249,9 +271,9 @@ impl Customer {
             return false;
         }
         let evidence = Evidence { class, key: key.into(), sign, weight, time };
-        self.trust.record(&evidence, step.policy);
-        step.recorded.push(evidence.clone());
-        self.evidence.push(HeldEvidence { id, evidence, is_retracted: false });
+        self.note_recorded(step, &evidence);
+        let origin = step.origin;
+        self.evidence.push(HeldEvidence { id, evidence, origin, is_retracted: false });
         true
     }
 
@@ -284,8 +306,10 @@ impl Customer {
             return false;
         };
         held.is_retracted = true;
-        self.trust.retract(&held.evidence, step.policy);
-        step.retracted.push(held.evidence.clone());
+        let evidence = held.evidence.clone();
+        let origin = std::mem::replace(&mut step.origin, held.origin);
+        self.note_retracted(step, &evidence);
+        step.origin = origin;
         true
     }
 
@@ -297,13 +321,70 @@ impl Customer {
         after: &[Evidence],
     ) {
         for evidence in before.iter().filter(|evidence| !after.contains(evidence)) {
-            self.trust.retract(evidence, step.policy);
-            step.retracted.push(evidence.clone());
+            self.note_retracted(step, evidence);
         }
         for evidence in after.iter().filter(|evidence| !before.contains(evidence)) {
-            self.trust.record(evidence, step.policy);
-            step.recorded.push(evidence.clone());
+            self.note_recorded(step, evidence);
         }
+    }
+
+    /// Evidence enters trust, and the roll-ups where the step belongs.
+    fn note_recorded(&mut self, step: &mut Step<'_>, evidence: &Evidence) {
+        self.trust.record(evidence, step.policy);
+        step.recorded.push(evidence.clone());
+        if let Some(organisation) = &mut step.organisation {
+            let customer = ring_hash(["customer", &self.id]);
+            organisation.record(step.origin, customer, evidence, step.policy);
+        }
+    }
+
+    fn note_retracted(&mut self, step: &mut Step<'_>, evidence: &Evidence) {
+        self.trust.retract(evidence, step.policy);
+        step.retracted.push(evidence.clone());
+        if let Some(organisation) = &mut step.organisation {
+            organisation.retract(step.origin, evidence, step.policy);
+        }
+    }
+
+    /// Remembers a promise to oneself; in a full list the one due first leaves uncounted.
+    pub fn note_internal_promise(&mut self, step: &Step<'_>, id: &Text, deadline: EventTime) {
+        let is_known = self.internal_promises.iter().any(|held| held.id == *id);
+        if step.organisation.is_none() || is_known {
+            return;
+        }
+        if self.internal_promises.len() == INTERNAL_PROMISES {
+            let first = self.internal_promises.iter().enumerate();
+            let first = first.min_by_key(|(_, held)| (held.deadline, held.id.clone()));
+            first.map(|(place, _)| place).map(|place| self.internal_promises.remove(place));
+        }
+        let promise = InternalPromise { id: id.clone(), origin: step.origin, deadline };
+        self.internal_promises.push(promise);
+    }
+
+    /// A promise to oneself ended, if there is one of this id.
+    pub fn end_internal_promise(&mut self, step: &mut Step<'_>, id: &str, said: InternalOutcome) {
+        let place = self.internal_promises.iter().position(|held| *held.id == *id);
+        let Some(held) = place.map(|place| self.internal_promises.remove(place)) else { return };
+        let is_late = held.deadline < step.time;
+        let outcome = if is_late { InternalOutcome::Broken } else { said };
+        if let Some(organisation) = &mut step.organisation {
+            organisation.count_internal_promise(held.origin, outcome);
+        }
+    }
+
+    /// Promises to oneself that nothing was heard of by their deadline are broken.
+    pub fn break_overdue_internal_promises(&mut self, step: &mut Step<'_>) {
+        while let Some(overdue) =
+            self.internal_promises.iter().find(|held| held.deadline < step.as_of)
+        {
+            let id = overdue.id.clone();
+            self.end_internal_promise(step, &id, InternalOutcome::Broken);
+        }
+    }
+
+    /// The plan of the subscription `id`.
+    pub fn plan_of(&self, id: Option<&str>) -> Option<Text> {
+        self.subscription(id?).map(|held| held.plan.value.clone())
     }
 
     /// The subscription `id`.
@@ -320,11 +401,14 @@ impl Customer {
 
     /// Is a vulnerability marker active at the step's time?
     pub fn is_vulnerable(&self, step: &Step<'_>) -> bool {
-        let active_days = step.policy.vulnerability.active_days;
+        self.is_vulnerable_at(step.time, step.policy)
+    }
+
+    /// Is a vulnerability marker active at `time`?
+    pub fn is_vulnerable_at(&self, time: EventTime, policy: &Policy) -> bool {
+        let active_days = policy.vulnerability.active_days;
         self.vulnerability.as_ref().is_some_and(|marker| {
-            marker.value
-                && marker.at.time <= step.time
-                && step.time < marker.at.time.plus_days(active_days)
+            marker.value && marker.at.time <= time && time < marker.at.time.plus_days(active_days)
         })
     }
 
@@ -359,6 +443,8 @@ impl Customer {
             + self.trust.heap_bytes()
             + promises
             + failures
+            + self.internal_promises.capacity() * size_of::<InternalPromise>()
+            + self.standing.as_ref().map_or(0, |_| size_of::<Standing>())
             + self.promises.capacity() * size_of::<PromiseSlot>()
             + self.failures.capacity() * size_of::<FailureSlot>()
             + self.squeezes.iter().map(references).sum::<usize>()

@@ -2,6 +2,7 @@
 
 use super::event::{Cause, DetectedBy, ServiceFailed};
 use super::fact::{Fact, Stamp, keep_earliest};
+use super::organisation::Origin;
 use super::promise::Aftermath;
 use super::weight::evidence_weight;
 use super::{Class, EventTime, Evidence, Policy, Sign, Text};
@@ -21,6 +22,8 @@ pub struct FailureSlot {
     pub is_ratio_decided: bool,
     /// What it supports now.
     pub evidence: Vec<Evidence>,
+    /// Where the event belongs that first reported it.
+    pub origin: Origin,
 }
 
 impl FailureSlot {
@@ -33,6 +36,7 @@ impl FailureSlot {
             aftermath: Aftermath::default(),
             is_ratio_decided: false,
             evidence: Vec::new(),
+            origin: Origin::default(),
         }
     }
 

@@ -13,6 +13,7 @@ pub mod lateness;
 pub mod loyalty;
 pub mod nearest;
 pub mod number;
+pub mod organisation;
 pub mod output;
 pub mod promise;
 pub mod reciprocity;

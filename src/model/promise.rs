@@ -3,6 +3,7 @@
 use super::event::{Attested, Basis, Cause, Party, Verdict, words};
 use super::fact::{Fact, Stamp, Sums, keep_earliest, keep_latest};
 use super::lateness::lateness_share;
+use super::organisation::{Counted, Origin};
 use super::policy::Promises;
 use super::weight::evidence_weight;
 use super::{Class, EventTime, Evidence, Money, Policy, Sign, Text};
@@ -113,6 +114,10 @@ pub struct PromiseSlot {
     pub evidence: Vec<Evidence>,
     /// What was last said of it.
     pub outcome: PromiseOutcome,
+    /// Where the event belongs that first said it was made.
+    pub origin: Origin,
+    /// How the roll-ups count it.
+    pub counted: Option<Counted>,
 }
 
 /// What was said and done about a promise or failure: the earliest of each by time, and the money.
@@ -193,6 +198,8 @@ pub struct Judgement {
     pub deadline: EventTime,
     /// Broken by absence alone.
     pub presumed: bool,
+    /// When it was kept, in time or late, if that is known.
+    pub kept_at: Option<EventTime>,
     /// What it supports.
     pub evidence: Vec<Evidence>,
 }
@@ -223,6 +230,8 @@ impl PromiseSlot {
             latest_fact: EventTime::default(),
             evidence: Vec::new(),
             outcome: PromiseOutcome::Open,
+            origin: Origin::default(),
+            counted: None,
         }
     }
 
@@ -265,8 +274,14 @@ impl PromiseSlot {
         let mut evidence = Vec::new();
         let due = self.due_in_force(made, policy, &mut evidence);
         let deadline = due.plus(made.value.grace_ms);
-        let mut judgement =
-            Judgement { outcome: PromiseOutcome::Open, due, deadline, presumed: false, evidence };
+        let mut judgement = Judgement {
+            outcome: PromiseOutcome::Open,
+            due,
+            deadline,
+            presumed: false,
+            kept_at: None,
+            evidence,
+        };
         let ending = self.ending(deadline, policy);
         self.weigh(made, &ending, policy, &mut judgement);
         Some(judgement)
@@ -385,6 +400,7 @@ impl PromiseSlot {
             Ending::Void => PromiseOutcome::Void,
             Ending::Kept { at, eta } => {
                 support(Class::IntKept, Sign::Positive, weight(eta), at);
+                judgement.kept_at = Some(at);
                 PromiseOutcome::Kept
             }
             Ending::Late { at, eta, late_ms } => {
@@ -398,6 +414,7 @@ impl PromiseSlot {
                 let w = weight(eta);
                 support(Class::IntLate, Sign::Positive, w * q, at);
                 support(Class::IntLate, Sign::Negative, w * (1.0 - q), at);
+                judgement.kept_at = Some(at);
                 PromiseOutcome::Late
             }
             Ending::Withdrawn { at } => {

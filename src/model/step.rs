@@ -1,6 +1,7 @@
 //! What one step over a customer sees, and what follows from it.
 
 use super::fact::Stamp;
+use super::organisation::{Organisation, Origin};
 use super::output::OutputBody;
 use super::{Catalogue, Currency, EventTime, Evidence, Policy, Text, Tolerance, Warming};
 
@@ -21,6 +22,10 @@ pub struct Step<'a> {
     pub event_id: Text,
     /// The event reacts to an output of ours.
     pub is_induced: bool,
+    /// Where the event belongs, or the one that armed the timer: direct evidence counts there.
+    pub origin: Origin,
+    /// The roll-ups, if any are kept: lent for the step.
+    pub organisation: Option<Box<Organisation>>,
     /// Evidence taken back.
     pub retracted: Vec<Evidence>,
     /// Evidence recorded.
@@ -48,6 +53,8 @@ impl<'a> Step<'a> {
             as_of,
             event_id,
             is_induced: false,
+            origin: Origin::default(),
+            organisation: None,
             retracted: Vec::new(),
             recorded: Vec::new(),
             said: Vec::new(),
@@ -58,6 +65,24 @@ impl<'a> Step<'a> {
     /// When the event happened, and its id.
     pub fn stamp(&self) -> Stamp {
         Stamp { time: self.time, id: self.event_id.clone() }
+    }
+
+    /// From now on evidence counts for the product of `plan` instead of where the event belongs; where it did.
+    pub fn belong_to_product(&mut self, plan: Option<&str>) -> Origin {
+        let origin = match (&mut self.organisation, plan) {
+            (Some(organisation), Some(plan)) => organisation.with_product(Origin::default(), plan),
+            _ => Origin::default(),
+        };
+        std::mem::replace(&mut self.origin, origin)
+    }
+
+    /// From now on evidence counts for the product of `plan` too; where it did so far.
+    pub fn belong_to_product_too(&mut self, plan: &str) -> Origin {
+        let before = self.origin;
+        if let Some(organisation) = &mut self.organisation {
+            self.origin = organisation.with_product(before, plan);
+        }
+        before
     }
 
     /// Minor units scaled to `currency`, in millionths of a minor unit.

@@ -1,6 +1,7 @@
 //! What a customer waits for: deadlines in event time, part of the customer's state.
 
 use super::event::words;
+use super::organisation::Origin;
 use super::{EventTime, Text};
 
 words! {
@@ -29,29 +30,36 @@ pub struct Timer {
     pub kind: TimerKind,
     /// What, within the customer and kind; `-` if nothing.
     pub key: Text,
+    /// Where the event belongs that armed it.
+    pub origin: Origin,
 }
 
 /// The deadlines of one customer: at most one a kind and key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
-pub struct Timers(Vec<Timer>);
+pub struct Timers {
+    list: Vec<Timer>,
+    /// Where the event at hand belongs: timers are armed by it.
+    pub armed_by: Origin,
+}
 
 impl Timers {
     /// Sets the deadline of `kind` and `key`, replacing the one before.
     pub fn arm(&mut self, kind: TimerKind, key: &str, deadline: EventTime) {
-        match self.0.iter_mut().find(|timer| timer.kind == kind && *timer.key == *key) {
-            Some(timer) => timer.deadline = deadline,
-            None => self.0.push(Timer { deadline, kind, key: key.into() }),
+        let origin = self.armed_by;
+        match self.list.iter_mut().find(|timer| timer.kind == kind && *timer.key == *key) {
+            Some(timer) => (timer.deadline, timer.origin) = (deadline, origin),
+            None => self.list.push(Timer { deadline, kind, key: key.into(), origin }),
         }
     }
 
     /// Takes the deadline of `kind` and `key` away, if there is one.
     pub fn disarm(&mut self, kind: TimerKind, key: &str) {
-        self.0.retain(|timer| timer.kind != kind || *timer.key != *key);
+        self.list.retain(|timer| timer.kind != kind || *timer.key != *key);
     }
 
     /// The deadline of `kind` and `key`.
     pub fn deadline(&self, kind: TimerKind, key: &str) -> Option<EventTime> {
-        self.0
+        self.list
             .iter()
             .find(|timer| timer.kind == kind && *timer.key == *key)
             .map(|timer| timer.deadline)
@@ -59,20 +67,24 @@ impl Timers {
 
     /// When the first is due.
     pub fn earliest(&self) -> Option<EventTime> {
-        self.0.iter().map(|timer| timer.deadline).min()
+        self.list.iter().map(|timer| timer.deadline).min()
     }
 
     /// Takes the first out, in the order of firing.
     pub fn pop(&mut self) -> Option<Timer> {
-        let first =
-            self.0.iter().enumerate().min_by(|(_, a), (_, b)| a.cmp(b)).map(|(index, _)| index)?;
-        Some(self.0.swap_remove(first))
+        let first = self
+            .list
+            .iter()
+            .enumerate()
+            .min_by(|(_, a), (_, b)| a.cmp(b))
+            .map(|(index, _)| index)?;
+        Some(self.list.swap_remove(first))
     }
 
     /// Bytes allocated.
     pub fn allocated_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<Timer>()
-            + self.0.iter().map(|timer| timer.key.len()).sum::<usize>()
+        self.list.capacity() * size_of::<Timer>()
+            + self.list.iter().map(|timer| timer.key.len()).sum::<usize>()
     }
 }
 

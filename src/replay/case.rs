@@ -292,8 +292,9 @@ impl Outcome {
     fn take(&mut self, effect: &Effect, file: &str, line: usize) {
         match &effect.action {
             Action::DeadLetter(rejection) => {
-                let detail = rejection.detail.as_deref().unwrap_or_default();
-                let problem = format!("expected an event; refused: {} {detail}", rejection.reason);
+                let detail =
+                    rejection.detail.as_deref().map_or_else(String::new, |d| format!(" {d}"));
+                let problem = format!("expected an event; refused: {}{detail}", rejection.reason);
                 self.refused.push(Mismatch { file: file.to_owned(), line, problem });
             }
             Action::Publish(output) => {
@@ -306,6 +307,7 @@ impl Outcome {
                     self.squeezes.insert(alert.dedup_key.to_string(), said);
                 }
             }
+            Action::PublishPart(_) => {}
         }
     }
 }
@@ -340,7 +342,7 @@ mod tests {
         assert_eq!(
             mismatches(&case),
             [
-                "8: expected an event; refused: bad_json ",
+                "8: expected an event; refused: not_json",
                 "5: expected S01 subject `old`; found none",
                 "3: expected a score of 0.9 ± 0.005; found 0.511414",
             ]

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use thiserror::Error;
 
 use super::Summary;
-use crate::engine::{CustomerView, Effect};
+use crate::engine::{CustomerView, Effect, OrganisationPart};
 use crate::wire::{self, FileKind};
 
 const STATE: &str = "state.ndjson";
@@ -74,6 +74,7 @@ impl Folder {
         let streams = FileKind::ALL
             .iter()
             .filter(|kind| audit || **kind != FileKind::Evidence)
+            .filter(|kind| **kind != FileKind::Organisation)
             .map(|kind| Ok((*kind, create(&file_name(*kind))?)))
             .collect::<io::Result<_>>()?;
         let state = create(STATE)?;
@@ -86,14 +87,14 @@ impl Folder {
     /// If writing fails.
     ///
     /// # Panics
-    /// If it is an evidence and the folder was begun without them.
+    /// If it is an evidence and the folder was begun without them, or a part of the organisation: those are written at the end.
     pub fn write(&mut self, effect: &Effect) -> io::Result<()> {
         let (kind, line) = wire::file_line(effect);
         let (_, file) = self
             .streams
             .iter_mut()
             .find(|(stream, _)| *stream == kind)
-            .expect("an engine without audit publishes no evidence");
+            .expect("an engine publishes no evidence without audit, and here no parts");
         writeln!(file, "{line}")
     }
 
@@ -103,6 +104,22 @@ impl Folder {
     /// If writing fails.
     pub fn write_state(&mut self, customer: &CustomerView) -> io::Result<()> {
         writeln!(self.state, "{}", wire::state_line(customer))
+    }
+
+    /// Writes the parts of the organisation, by partition.
+    ///
+    /// # Errors
+    /// If writing fails.
+    pub fn write_parts(
+        &mut self,
+        parts: impl Iterator<Item = (u32, OrganisationPart)>,
+    ) -> io::Result<()> {
+        let name = file_name(FileKind::Organisation);
+        let mut file = BufWriter::new(File::create(self.staging.path().join(name))?);
+        for (partition, part) in parts {
+            writeln!(file, "{}", wire::part_line(&part, partition))?;
+        }
+        file.flush()
     }
 
     /// Moves all results into their place, instead of any that were there.

@@ -17,8 +17,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::engine::{
-    Action, Counters, CustomerView, Effect, Explanation, Input, OutputBody, PartitionEngine,
-    Rejection, Settings,
+    Action, Counters, CustomerView, Effect, Explanation, Input, OrganisationPart, OutputBody,
+    PartitionEngine, Rejection, RollUps, Settings,
 };
 use crate::model::{Catalogue, Event, EventTime, Policy};
 use crate::wire::{self, Expect, RecordRef};
@@ -41,16 +41,19 @@ pub struct Options {
     pub partitions: NonZeroU32,
     /// Publish every evidence too.
     pub audit: bool,
+    /// What becomes of roll-ups over the organisation.
+    pub roll_ups: RollUps,
 }
 
 impl Default for Options {
-    /// One partition, the default policy, no reference data, no audit.
+    /// One partition, the default policy, no reference data, no audit, no roll-ups.
     fn default() -> Self {
         Self {
             policy: Arc::new(Policy::default()),
             catalogue: Arc::new(Catalogue::default()),
             partitions: NonZeroU32::MIN,
             audit: false,
+            roll_ups: RollUps::Off,
         }
     }
 }
@@ -77,7 +80,8 @@ impl Replay {
         let settings =
             Settings { policy: Arc::clone(&options.policy), salt: [0; 16], audit: options.audit };
         let engines = (0..options.partitions.get())
-            .map(|_| PartitionEngine::new(settings.clone()).without_undo());
+            .map(|_| PartitionEngine::new(settings.clone()).with_roll_ups(options.roll_ups))
+            .map(PartitionEngine::without_undo);
         let mut replay = Self {
             engines: engines.collect(),
             line_number: 0,
@@ -178,6 +182,14 @@ impl Replay {
             });
             let (_, first) = ids.min()?;
             partitions[first].next()
+        })
+    }
+
+    /// Each partition's part of every unit of the organisation, by partition, kind and name.
+    pub fn organisation(&self) -> impl Iterator<Item = (u32, OrganisationPart)> {
+        let numbered = (0..).zip(&self.engines);
+        numbered.flat_map(|(partition, engine)| {
+            engine.organisation().into_iter().map(move |part| (partition, part))
         })
     }
 

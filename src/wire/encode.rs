@@ -6,9 +6,12 @@
 use prost::Message as _;
 
 use super::lines::{self, SOURCE};
+use super::organisation::part_line;
 use super::output_proto;
 use super::record::{Encoding, OutRecord, RecordRef};
-use crate::engine::{Action, Effect, Output, OutputBody, Rejection, SourcePosition};
+use crate::engine::{
+    Action, Effect, OrganisationPart, Output, OutputBody, Rejection, SourcePosition,
+};
 use crate::model::squeeze::{Level, SqueezeState};
 
 /// The topic partition an effect's records come from.
@@ -39,6 +42,7 @@ pub fn encode(
     let rest = origins(effect.source, origin);
     match &effect.action {
         Action::Publish(output) => publish(output, &rest, encoding),
+        Action::PublishPart(part) => vec![organisation_part(part, origin, rest)],
         Action::DeadLetter(rejection) => {
             vec![dead_letter(rejection, original, effect.source, origin, rest)]
         }
@@ -122,6 +126,18 @@ fn envelope(output: &Output) -> Headers {
         headers.push(header("ce_severity", severity(alert.level)));
     }
     headers
+}
+
+/// A partition's part of a unit: its last word, by unit and partition. Structured JSON whatever the encoding: whole numbers beyond
+/// 64 bits have no Protobuf type.
+fn organisation_part(part: &OrganisationPart, origin: Origin<'_>, rest: Headers) -> OutRecord {
+    let partition = u32::try_from(origin.partition).unwrap_or_default();
+    OutRecord {
+        topic: "organisation",
+        key: Some(format!("{}/{partition}", part.unit).into_bytes()),
+        value: Some(part_line(part, partition).into_bytes()),
+        headers: [vec![header("content-type", "application/cloudevents+json")], rest].concat(),
+    }
 }
 
 /// A level in PagerDuty's words, which alerting systems route by.
@@ -253,7 +269,7 @@ mod tests {
     fn id(effect: &Effect) -> String {
         match &effect.action {
             Action::Publish(output) => output.id(),
-            Action::DeadLetter(_) => panic!("a dead letter has no id"),
+            _ => panic!("not an output about a customer"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Outputs, dead letters and state as the lines of files.
 
+use super::organisation::part_line;
 use super::say;
 use super::writer::Writer;
 use crate::engine::{
@@ -20,14 +21,22 @@ pub enum FileKind {
     Loyalty,
     /// `evidence.ndjson`
     Evidence,
+    /// `organisation.ndjson`
+    Organisation,
     /// `dead_letters.ndjson`
     DeadLetters,
 }
 
 impl FileKind {
     /// Every kind, in the order of a replay's folder.
-    pub const ALL: [Self; 5] =
-        [Self::Scores, Self::Alerts, Self::Loyalty, Self::Evidence, Self::DeadLetters];
+    pub const ALL: [Self; 6] = [
+        Self::Scores,
+        Self::Alerts,
+        Self::Loyalty,
+        Self::Evidence,
+        Self::Organisation,
+        Self::DeadLetters,
+    ];
 
     /// The file's name without its ending.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +45,7 @@ impl FileKind {
             Self::Alerts => "alerts",
             Self::Loyalty => "loyalty",
             Self::Evidence => "evidence",
+            Self::Organisation => "organisation",
             Self::DeadLetters => "dead_letters",
         }
     }
@@ -54,6 +64,8 @@ impl FileKind {
 pub fn file_line(effect: &Effect) -> (FileKind, String) {
     match &effect.action {
         Action::Publish(output) => (FileKind::of(output.stream()), structured(output)),
+        // A file is of one engine unless its writer says otherwise.
+        Action::PublishPart(part) => (FileKind::Organisation, part_line(part, 0)),
         Action::DeadLetter(rejection) => {
             (FileKind::DeadLetters, dead_letter(effect.source.offset, rejection))
         }

@@ -10,6 +10,7 @@ mod framing;
 mod journal;
 mod json;
 mod lines;
+mod organisation;
 mod output_proto;
 mod partition;
 mod proto;
@@ -25,5 +26,6 @@ pub use journal::{
     Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, policy_fingerprint,
 };
 pub use lines::{FileKind, customer_json, explained_json, file_line, state_line};
+pub use organisation::{PartError, part_line, read_part};
 pub use partition::partition_of;
 pub use record::{Encoding, Expect, Header, OutRecord, RecordRef};

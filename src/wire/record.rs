@@ -62,7 +62,8 @@ pub enum Encoding {
 /// One record to produce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutRecord {
-    /// Which of our topics, by its last part: `scores`, `alerts`, `open-alerts`, `loyalty`, `evidence`, `dead-letters`, `journal`.
+    /// Which of our topics, by its last part: `scores`, `alerts`, `open-alerts`, `loyalty`, `organisation`,
+    /// `evidence`, `dead-letters`, `journal`.
     pub topic: &'static str,
     /// The record's key.
     pub key: Option<Vec<u8>>,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use goodfaith::engine::{Input, PartitionEngine, Settings};
+use goodfaith::engine::{Input, PartitionEngine, RollUps, Settings};
 use goodfaith::generate::{self, Generator};
 use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Observer, Scoring, Service};
 use goodfaith::live::Live;
@@ -33,8 +33,8 @@ pub(crate) const PARTITIONS: i32 = 8;
 const END: &str = "2026-06-01T00:00:00Z";
 
 /// What the service publishes, besides its journal.
-pub(crate) const OUTPUTS: [&str; 6] =
-    ["scores", "alerts", "open-alerts", "loyalty", "evidence", "dead-letters"];
+pub(crate) const OUTPUTS: [&str; 7] =
+    ["scores", "alerts", "open-alerts", "loyalty", "organisation", "evidence", "dead-letters"];
 
 /// The broker the tests run against.
 pub(crate) fn bootstrap() -> String {
@@ -299,12 +299,12 @@ impl Deployment {
         }
         let mut activations = self.activations();
         let catalogue = Arc::new(catalogue);
-        let Scoring { policy, audit } = scoring();
+        let Scoring { policy, audit, roll_ups } = scoring();
         let mut hashes = [wire::policy_fingerprint(&policy); PARTITIONS as usize];
         let mut engines: Vec<PartitionEngine> = (0..PARTITIONS)
             .map(|_| {
                 let settings = Settings { policy: Arc::clone(&policy), salt: [0; 16], audit };
-                let mut engine = PartitionEngine::new(settings);
+                let mut engine = PartitionEngine::new(settings).with_roll_ups(roll_ups);
                 let catalogue = Arc::clone(&catalogue);
                 engine.handle(
                     Input::Reference { seq: 1, offset_next: 1, catalogue },
@@ -382,7 +382,7 @@ impl Deployment {
 }
 
 pub(crate) fn scoring() -> Scoring {
-    Scoring { policy: Arc::new(Policy::default()), audit: true }
+    Scoring { policy: Arc::new(Policy::default()), audit: true, roll_ups: RollUps::Published }
 }
 
 fn send(

@@ -139,7 +139,9 @@ impl Customer {
         // What is not looked for cannot be called fair.
         if !has_held && !is_squeezed && bill.is_plan_known && is_all_on {
             let weight = (step.policy.weights.fair_bill * bill.months()).min(MAX_WEIGHT);
+            let origin = step.belong_to_product_too(&bill.plan_id);
             self.credit(step, Class::FaiFairBill, &invoice.invoice_id, weight);
+            step.origin = origin;
         }
     }
 
@@ -231,11 +233,15 @@ impl Customer {
         subscription.better_plan = Some(better.plan_id.clone());
         let due = step.time.plus_days(step.policy.advice.withheld_days);
         self.timers.arm(TimerKind::Withheld, id, due);
+        let saving_monthly = Money::new(bill.monthly - better.monthly.minor, bill.currency);
+        if let Some(organisation) = &mut step.organisation {
+            organisation.note_saving_identified(step.origin, saving_monthly);
+        }
         step.said.push(OutputBody::SavingsIdentified {
             subscription_id: id.into(),
             plan_id: bill.plan_id.clone(),
             better_plan_id: better.plan_id.clone(),
-            saving_monthly: Money::new(bill.monthly - better.monthly.minor, bill.currency),
+            saving_monthly,
         });
     }
 

@@ -103,7 +103,11 @@ impl Customer {
                     Money::new(saving_monthly.minor.saturating_mul(12), saving_monthly.currency);
                 let weight =
                     evidence_weight(step.policy.weights.advised, Some(annual), step.policy, 1.0);
-                self.credit(step, Class::ProAdvised, advice_id, weight);
+                if self.credit(step, Class::ProAdvised, advice_id, weight)
+                    && let Some(organisation) = &mut step.organisation
+                {
+                    organisation.note_saving_advised(step.origin, *saving_monthly);
+                }
                 if let Some(held) = self.mention_subscription(step, subscription_id) {
                     held.advised_at =
                         Some(held.advised_at.map_or(step.time, |told| told.max(step.time)));

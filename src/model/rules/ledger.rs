@@ -3,6 +3,7 @@
 use crate::model::customer::{Customer, FEW, Guarantee};
 use crate::model::event::{Attested, Basis, Beneficiary, Body};
 use crate::model::loyalty::Component;
+use crate::model::organisation::{Counted, InternalOutcome};
 use crate::model::output::{Breach, OutputBody};
 use crate::model::promise::{
     Admission, Judgement, Made, PromiseFact, PromiseSlot, Renegotiation, Template,
@@ -30,12 +31,16 @@ impl Customer {
                         template: None,
                     };
                     self.note_promise(step, promise_id, PromiseFact::Made(made));
+                } else {
+                    self.note_internal_promise(step, promise_id, due_at.plus(*grace_ms));
                 }
             }
             Body::PromiseKept { promise_id, attested_by } => {
+                self.end_internal_promise(step, promise_id, InternalOutcome::Kept);
                 self.note_promise(step, promise_id, PromiseFact::Kept(*attested_by));
             }
             Body::PromiseBroken { promise_id, attested_by, cause } => {
+                self.end_internal_promise(step, promise_id, InternalOutcome::Broken);
                 let admission = Admission { attested_by: *attested_by, cause: *cause };
                 self.note_promise(step, promise_id, PromiseFact::Broken(admission));
             }
@@ -124,7 +129,11 @@ impl Customer {
             self.promises.push(PromiseSlot::new(id.clone()));
             self.promises.len() - 1
         });
-        self.promises[index].merge(step.stamp(), fact);
+        let slot = &mut self.promises[index];
+        if slot.made.is_none() && matches!(fact, PromiseFact::Made(_)) {
+            slot.origin = step.origin;
+        }
+        slot.merge(step.stamp(), fact);
         self.settle_promise(step, index);
     }
 
@@ -147,12 +156,28 @@ impl Customer {
             self.timers.disarm(TimerKind::Promise, &id);
             self.timers.arm(TimerKind::Forget, &id, forgotten_at);
         }
+        let origin = std::mem::replace(&mut step.origin, self.promises[index].origin);
         self.replace_evidence(step, &supported, &judgement.evidence);
+        step.origin = origin;
+        self.count_promise(step, index, &judgement);
         self.try_forgiveness(step, &id, &supported, &judgement.evidence);
         match (before == PromiseOutcome::Broken, judgement.outcome == PromiseOutcome::Broken) {
             (false, true) => self.note_breach(step, index, &judgement),
             (true, false) => self.note_breach_withdrawn(step, index, &judgement),
             _ => {}
+        }
+    }
+
+    /// The roll-ups count how a promise ended, where it was made; against its first due time, since that was the promise.
+    fn count_promise(&mut self, step: &mut Step<'_>, index: usize, judgement: &Judgement) {
+        let Some(organisation) = &mut step.organisation else { return };
+        let slot = &mut self.promises[index];
+        let Some(made) = &slot.made else { return };
+        let due_at = made.value.due_at;
+        let now = Counted::new(judgement.outcome, made.at.time, due_at, judgement.kept_at);
+        if slot.counted != now {
+            let before = std::mem::replace(&mut slot.counted, now);
+            organisation.count_promise(slot.origin, before, now);
         }
     }
 

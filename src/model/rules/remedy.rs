@@ -25,7 +25,13 @@ impl Customer {
         if let Some(about) = about {
             if let Some(index) = self.failures.iter().position(|slot| *slot.id == *about) {
                 has_matched = true;
-                self.failures[index].aftermath.note_remedy(step.time, *amount);
+                let slot = &mut self.failures[index];
+                if let (None, Some(organisation)) = (slot.aftermath.remedy, &mut step.organisation)
+                {
+                    let latency_ms = step.time.since(slot.failed.at.time);
+                    organisation.count_remedy(slot.origin, latency_ms);
+                }
+                slot.aftermath.note_remedy(step.time, *amount);
                 self.decide_ratio(step, index, true);
                 self.settle_failure(step, index);
             }

@@ -97,7 +97,9 @@ impl Customer {
             index
         } else {
             self.make_room_for_failure();
-            self.failures.push(FailureSlot::new(step.stamp(), failed.clone()));
+            let mut slot = FailureSlot::new(step.stamp(), failed.clone());
+            slot.origin = step.origin;
+            self.failures.push(slot);
             self.failures.len() - 1
         };
         let was_recorded = !self.failures[index].evidence.is_empty();
@@ -136,7 +138,9 @@ impl Customer {
         let slot = &mut self.failures[index];
         let supports = slot.support(step.policy);
         let supported = std::mem::replace(&mut slot.evidence, supports.clone());
+        let origin = std::mem::replace(&mut step.origin, slot.origin);
         self.replace_evidence(step, &supported, &supports);
+        step.origin = origin;
     }
 
     /// The first word about a failure decides whether the firm or the customer came first.

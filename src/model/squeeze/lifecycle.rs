@@ -131,9 +131,12 @@ impl Customer {
             return;
         }
         let key = format!("{}/{}", slot.key, finding.reference);
+        let plan = self.plan_of(finding.subscription.as_deref());
+        let origin = step.belong_to_product(plan.as_deref());
         if self.observe(step, Class::FaiSqueeze, &key, Sign::Negative, weight, step.time) {
             self.squeezes[index].evidence_weight += weight;
         }
+        step.origin = origin;
     }
 
     /// Makes room for a new slot, and makes it; its place.
@@ -309,7 +312,11 @@ impl Customer {
             slot.is_open() || slot.state == SqueezeState::Stopped
         };
         let is_resolved = may_resolve && slot.is_refunded(step.policy);
+        let plan = self.squeezes[index].subscription.clone();
+        let plan = self.plan_of(plan.as_deref());
+        let origin = step.belong_to_product(plan.as_deref());
         self.observe(step, Class::FaiRedress, &key, Sign::Positive, weight.min(MAX_WEIGHT), time);
+        step.origin = origin;
         if is_resolved {
             self.resolve_squeeze(step, index, "refunded");
         }
