@@ -97,6 +97,7 @@ impl Run {
                 rejection.reason,
                 rejection.detail.as_deref().unwrap_or_default()
             )),
+            Action::PublishPart(_) => None,
         };
         self.effects.iter().filter_map(output).collect()
     }
