@@ -30,6 +30,7 @@ pub(super) struct EventsTopic {
 const EVENTS: &str = "events";
 const REFERENCE: &str = "reference";
 const JOURNAL: &str = "journal";
+const ORGANISATION: &str = "organisation";
 const DAYS_7: &str = "604800000";
 const DAYS_14: &str = "1209600000";
 const DAYS_30: &str = "2592000000";
@@ -68,7 +69,7 @@ const TOPICS: [(&str, &[(&str, &str)]); 10] = [
             ("delete.retention.ms", DAYS_7),
         ],
     ),
-    ("organisation", &[("cleanup.policy", "compact"), ("delete.retention.ms", DAYS_7)]),
+    (ORGANISATION, &[("cleanup.policy", "compact"), ("delete.retention.ms", DAYS_7)]),
     ("evidence", &[("retention.ms", DAYS_30)]),
     ("dead-letters", &[("retention.ms", DAYS_14), ("max.message.bytes", MAX_RECORD_BYTES)]),
 ];
@@ -86,10 +87,11 @@ pub struct Expiry {
 
 /// How every topic that holds what we publish about customers forgets, in the order of the table.
 ///
-/// The events themselves are not ours to forget; the reference and the journal name no customer.
+/// The events themselves are not ours to forget; the reference, the journal and the sums over an organisation name no customer.
 pub fn expiries(prefix: &str) -> Vec<Expiry> {
     let topics = TOPICS.into_iter().zip(Topics::new(prefix).names);
-    let published = topics.filter(|((what, _), _)| ![EVENTS, REFERENCE, JOURNAL].contains(what));
+    let nobody = [EVENTS, REFERENCE, JOURNAL, ORGANISATION];
+    let published = topics.filter(|((what, _), _)| !nobody.contains(what));
     published.map(|((_, own), (_, topic))| expiry(topic, own)).collect()
 }
 

@@ -344,7 +344,7 @@ mod tests {
             [
                 "8: expected an event; refused: not_json",
                 "5: expected S01 subject `old`; found none",
-                "3: expected a score of 0.9 ± 0.005; found 0.511414",
+                "3: expected a score of 0.9 ± 0.005; found 0.510648",
             ]
         );
     }
