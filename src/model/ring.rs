@@ -4,6 +4,15 @@ use std::collections::VecDeque;
 
 /// How many entries every ring of a customer holds.
 pub const RING_LENGTH: usize = 64;
+/// By how many a full ring grows: most customers never fill one.
+const GROWTH: usize = 8;
+
+/// Appends `entry` with no room to spare. A customer's lists are short and there are millions of them: a vector begins with four places
+/// and doubles, which costs more memory than what it holds.
+pub fn push_tight<T>(list: &mut Vec<T>, entry: T) {
+    list.reserve_exact(1);
+    list.push(entry);
+}
 
 /// The last [`RING_LENGTH`] entries, oldest first; when full, the oldest leaves.
 #[derive(Debug, Clone, PartialEq, Hash)]
@@ -20,6 +29,8 @@ impl<T> Ring<T> {
     pub fn push(&mut self, entry: T) {
         if self.0.len() == RING_LENGTH {
             self.0.pop_front();
+        } else if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact(GROWTH);
         }
         self.0.push_back(entry);
     }

@@ -2,6 +2,7 @@
 
 use super::event::{NoticeKind, SubscriptionStarted};
 use super::fact::{Fact, Stamp, keep_latest};
+use super::ring::push_tight;
 use super::squeeze::Tally;
 use super::step::Step;
 use super::{EventTime, Money, Text};
@@ -132,7 +133,7 @@ impl Subscription {
         if kind == NoticeKind::Renewal && !states_price {
             return;
         }
-        self.notices.push((kind, time));
+        push_tight(&mut self.notices, (kind, time));
         let of_kind = |held: &&(NoticeKind, EventTime)| held.0 == kind;
         if self.notices.iter().filter(of_kind).count() > NOTICES {
             let oldest = self.notices.iter().filter(of_kind).min_by_key(|held| held.1).copied();

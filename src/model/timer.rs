@@ -2,6 +2,7 @@
 
 use super::event::words;
 use super::organisation::Origin;
+use super::ring::push_tight;
 use super::{EventTime, Text};
 
 words! {
@@ -48,7 +49,7 @@ impl Timers {
         let origin = self.armed_by;
         match self.list.iter_mut().find(|timer| timer.kind == kind && *timer.key == *key) {
             Some(timer) => (timer.deadline, timer.origin) = (deadline, origin),
-            None => self.list.push(Timer { deadline, kind, key: key.into(), origin }),
+            None => push_tight(&mut self.list, Timer { deadline, kind, key: key.into(), origin }),
         }
     }
 

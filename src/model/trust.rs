@@ -88,6 +88,7 @@ impl TrustState {
     fn of_class(&mut self, class: Class, sign: Sign) -> &mut Accumulator {
         let order = |entry: &ClassMass| (entry.class, entry.sign).cmp(&(class, sign));
         let index = self.classes.binary_search_by(order).unwrap_or_else(|index| {
+            self.classes.reserve_exact(1);
             self.classes.insert(index, ClassMass { class, sign, mass: Accumulator::default() });
             index
         });

@@ -98,7 +98,10 @@ impl Customer {
             TimerKind::Contact => self.confirm_resolution(step, &timer.key),
             TimerKind::Credit => self.settle_credits(step),
             TimerKind::Failure => self.judge_outage(step, &timer.key),
-            TimerKind::Forget => self.promises.retain(|slot| slot.id != timer.key),
+            TimerKind::Forget => {
+                self.promises.retain(|slot| slot.id != timer.key);
+                self.promises.shrink_to_fit();
+            }
             TimerKind::Guarantee => self.settle_guarantee(step, &timer.key),
             TimerKind::Notice => self.judge_end_of_term(step, &timer.key),
             TimerKind::Promise => self.presume_breach(step, &timer.key),

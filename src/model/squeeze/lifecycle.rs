@@ -6,6 +6,7 @@ use super::{
 };
 use crate::model::customer::Customer;
 use crate::model::output::OutputBody;
+use crate::model::ring::push_tight;
 use crate::model::step::Step;
 use crate::model::weight::MAX_WEIGHT;
 use crate::model::{Class, Currency, EventTime, EvidenceId, Micros, Money, Sign, Text};
@@ -150,7 +151,7 @@ impl Customer {
             leaves.map(|index| self.squeezes.remove(index));
             self.overflows.squeeze += 1;
         }
-        self.squeezes.push(SqueezeSlot {
+        let slot = SqueezeSlot {
             key,
             kind: finding.kind,
             subscription: finding.subscription.clone(),
@@ -173,7 +174,8 @@ impl Customer {
             baseline: None,
             was_complained_of: false,
             muted_until: None,
-        });
+        };
+        push_tight(&mut self.squeezes, slot);
         self.squeezes.len() - 1
     }
 

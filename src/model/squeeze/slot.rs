@@ -2,6 +2,7 @@
 
 use super::{Comparator, Level, Severity, SqueezeType};
 use crate::model::event::words;
+use crate::model::ring::push_tight;
 use crate::model::{Currency, EventTime, Policy, Text};
 
 words! {
@@ -123,6 +124,6 @@ impl SqueezeSlot {
         if self.references.len() == REFERENCES {
             self.references.remove(0);
         }
-        self.references.push(reference);
+        push_tight(&mut self.references, reference);
     }
 }
