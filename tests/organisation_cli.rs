@@ -52,7 +52,8 @@ fn generated() -> tempfile::TempDir {
 #[test]
 fn a_replay_is_read_whole_whatever_it_left_out_of_sight() {
     let folder = generated();
-    let report = report(folder.path(), &["one", "--value", "fun="]);
+    fs::write(folder.path().join("p.toml"), "[values]\nfun = []\n").unwrap();
+    let report = report(folder.path(), &["one", "--policy", "p.toml"]);
     let index = &report["index"];
     let counted: i64 =
         index["histogram"].as_array().unwrap().iter().map(|n| n.as_i64().unwrap()).sum();

@@ -104,7 +104,7 @@ mod check {
 
     pub(super) fn shrunk(case: &Value) {
         let [r, s, parent] = ["r", "s", "parent"].map(|name| float(&case[name]));
-        near(organisation::shrunk(r, s, parent), &case["value"], case);
+        near(organisation::shrunk(r, s, parent, 20.0), &case["value"], case);
     }
 
     pub(super) fn consistency(case: &Value) {

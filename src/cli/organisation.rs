@@ -9,23 +9,24 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::{Format, FormatArg, UsageError};
+use super::{Format, FormatArg, UsageError, policy};
 use crate::engine::OrganisationPart;
 use crate::files;
 use crate::model::organisation::{
     IndexReading, Report, RollUp, Unit, UnitKind, UnitReading, Value, Verdict,
 };
-use crate::model::{Class, Dimension, EventTime};
+use crate::model::{Dimension, EventTime, Policy};
 use crate::wire::{self, FileKind};
 
 const NOTES: &str = "\
 Examples:
   goodfaith replay --events events.ndjson --organisation --out results
   goodfaith organisation --from results
-  goodfaith organisation --from results --value open=TRA.* --value simple=COM.TRANSFER,COM.REPEAT
+  goodfaith organisation --from results --policy policy.toml
 
 Scores are means drawn to those of the unit above (20 observations' worth), in 0 to 1. A unit with fewer
-than 30 effective observations or 20 customers is withheld. The lottery coefficient is the share of all
+than 30 effective observations or 20 customers is withheld; the policy's `organisation` says how many. Its
+`values` are what the firm declares, each with the evidence that shows it: open = [\"TRA.*\"]. The lottery coefficient is the share of all
 difference in care that lies between units: how much depends on whom one happens to get. Scores of single
 agents are data about employees, and are shown only with --agents. None of it is for targets or pay.
 
@@ -38,34 +39,14 @@ pub(super) struct OrganisationArgs {
     /// A replay's folder, or a file of roll-ups (plain, gzip or Zstandard); several are added up
     #[arg(long, required = true, num_args = 1.., value_name = "DIR|FILE")]
     from: Vec<PathBuf>,
-    /// A value the firm declares, and the evidence classes that show it: NAME=CLASS,...; CAR.* names a family
-    #[arg(long = "value", value_name = "NAME=CLASSES", value_parser = value)]
-    values: Vec<(String, Vec<String>)>,
+    /// The policy that declares values and says what is too little to tell; the defaults without
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Show single agents too
     #[arg(long)]
     agents: bool,
     #[command(flatten)]
     format: FormatArg,
-}
-
-/// Reads `open=TRA.*,COM.FCR`; a value may be declared without any class.
-fn value(text: &str) -> Result<(String, Vec<String>), String> {
-    let (name, classes) = text.split_once('=').ok_or("write it as NAME=CLASS,CLASS")?;
-    let classes: Vec<String> =
-        classes.split(',').filter(|class| !class.is_empty()).map(str::to_owned).collect();
-    let is_known = |pattern: &&String| {
-        let family = pattern.strip_suffix('*');
-        Class::ALL.iter().any(|class| match family {
-            Some(family) => class.as_str().starts_with(family),
-            None => class.as_str() == **pattern,
-        })
-    };
-    match classes.iter().find(|pattern| !is_known(pattern)) {
-        Some(unknown) => {
-            Err(format!("{unknown} is no evidence class, such as CAR.UPHELD or CAR.*"))
-        }
-        None => Ok((name.to_owned(), classes)),
-    }
 }
 
 /// Prints what the roll-ups say.
@@ -74,8 +55,8 @@ pub(super) fn organisation(args: &OrganisationArgs) -> anyhow::Result<ExitCode> 
     for path in &args.from {
         sum.add_file(path).map_err(UsageError::from)?;
     }
-    let values = args.values.iter().cloned().collect();
-    let mut report = sum.read(&values).map_err(UsageError::from)?;
+    let policy = args.policy.as_deref().map(policy::read).transpose().map_err(UsageError::from)?;
+    let mut report = sum.read(&policy.unwrap_or_default()).map_err(UsageError::from)?;
     if !args.agents {
         report.units.retain(|reading| reading.unit.kind != UnitKind::Agent);
     }
@@ -134,9 +115,9 @@ impl Sum {
         Ok(())
     }
 
-    fn read(&self, values: &BTreeMap<String, Vec<String>>) -> anyhow::Result<Report> {
+    fn read(&self, policy: &Policy) -> anyhow::Result<Report> {
         let half_lives_ms = self.half_lives_ms.ok_or_else(|| anyhow!("there are no roll-ups"))?;
-        Ok(Report::read(&self.units, self.as_of, half_lives_ms, values))
+        Ok(Report::read(&self.units, self.as_of, half_lives_ms, policy))
     }
 }
 
@@ -368,17 +349,4 @@ fn unit_json(reading: &UnitReading) -> Json {
         "padded": reading.is_padded,
         "over_promising": reading.over_promising,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_names_classes_that_exist() {
-        assert_eq!(value("open=TRA.*").unwrap(), ("open".to_owned(), vec!["TRA.*".to_owned()]));
-        assert_eq!(value("fun=").unwrap().1, Vec::<String>::new());
-        assert!(value("open=TRUE.*").unwrap_err().contains("TRUE.*"));
-        assert!(value("open").is_err());
-    }
 }

@@ -1,6 +1,5 @@
 //! `goodfaith replay`: the engine over history in files.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -12,10 +11,10 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Format, FormatArg, UsageError};
+use super::{Format, FormatArg, UsageError, policy};
 use crate::engine::{Effect, RollUps};
 use crate::files::{self, Input};
-use crate::model::{Catalogue, EventTime, Policy};
+use crate::model::{Catalogue, EventTime};
 use crate::replay::{Existing, Folder, Options, Replay, Sink, Tally, read_reference};
 
 /// Lines between two looks at the progress bar.
@@ -134,7 +133,7 @@ pub(super) fn options(
             .with_context(|| format!("{} is no reference file", path.display()))?;
         published = last.or(published);
     }
-    let stated = policy_file.map(policy).transpose()?;
+    let stated = policy_file.map(policy::read).transpose()?;
     Ok(Options {
         policy: stated.map(Arc::new).or(published).unwrap_or_default(),
         catalogue: Arc::new(catalogue),
@@ -142,14 +141,6 @@ pub(super) fn options(
         audit,
         roll_ups: RollUps::Off,
     })
-}
-
-fn policy(path: &Path) -> anyhow::Result<Policy> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the policy file {}", path.display()))?;
-    let is_json = path.extension().is_some_and(|extension| extension == "json");
-    let policy = if is_json { Policy::from_json(&text) } else { Policy::from_toml(&text) };
-    policy.with_context(|| format!("{} is no policy", path.display()))
 }
 
 fn open(path: &Path) -> anyhow::Result<Input> {

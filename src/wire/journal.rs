@@ -10,6 +10,7 @@ use thiserror::Error;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::proto;
+use crate::model::policy::Difference;
 use crate::model::{EventTime, Policy, Text};
 
 /// One decision about a partition, at its place among the inputs.
@@ -262,10 +263,12 @@ impl std::str::FromStr for CommitMark {
     }
 }
 
-/// XXH3-64 of every parameter of `policy`: two policies with the same fingerprint score alike.
+/// XXH3-64 of all that `policy` says otherwise than the defaults, which belong to [`crate::engine::ENGINE`]: two policies with the
+/// same fingerprint score alike, and one that does not set a parameter keeps its fingerprint when that parameter is new.
 pub fn policy_fingerprint(policy: &Policy) -> u64 {
-    // The derived text names every field and gives every number in full, in a fixed order.
-    xxh3_64(format!("{policy:?}").as_bytes())
+    let says = |Difference { entry, .. }| format!("{} = {}\n", entry.key, entry.value);
+    let text: String = policy.differences(&Policy::default()).into_iter().map(says).collect();
+    xxh3_64(text.as_bytes())
 }
 
 #[cfg(test)]

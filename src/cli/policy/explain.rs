@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::{read_document, refused};
+use super::read;
 use crate::cli::{Format, FormatArg, UsageError};
 use crate::model::Policy;
 use crate::model::nearest::hint;
@@ -54,9 +54,7 @@ impl<'a> From<&'a Entry> for Explained<'a> {
 /// Says what parameters mean.
 pub(super) fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let policy = match &args.policy {
-        Some(path) => {
-            Policy::from_document(&read_document(path)?).map_err(|error| refused(path, &error))?
-        }
+        Some(path) => read(path)?,
         None => Policy::default(),
     };
     let entries = policy.entries();

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::UsageError;
+use crate::model::Policy;
 use crate::model::policy::{Document, PolicyError};
 
 /// Arguments of `policy`.
@@ -41,6 +42,11 @@ pub(super) fn run(args: &PolicyArgs) -> anyhow::Result<ExitCode> {
         PolicyVerb::Publish(args) => publish::publish(args),
         PolicyVerb::Schema => schema::schema(),
     }
+}
+
+/// Reads a policy file and checks it.
+pub(super) fn read(path: &Path) -> anyhow::Result<Policy> {
+    Policy::from_document(&read_document(path)?).map_err(|error| refused(path, &error))
 }
 
 /// A policy file's tree: JSON if it is named so, else TOML.

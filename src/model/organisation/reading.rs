@@ -4,22 +4,17 @@
 use std::collections::BTreeMap;
 
 use super::{RollUp, Savings, Standings, Sums, Unit, UnitKind};
-use crate::model::{Class, Currency, Dimension, EventTime};
+use crate::model::policy::Readings;
+use crate::model::{Class, Currency, Dimension, EventTime, Policy};
 
-/// κ: how much evidence the parent's mean counts for.
-const KAPPA: f64 = 20.0;
-/// Effective observations below which nothing is published of a unit.
-const EFFECTIVE_SIZE_MIN: f64 = 30.0;
-/// Different customers below which nothing is published of a unit.
-const CUSTOMERS_MIN: usize = 20;
 /// The mean where nothing at all is known.
 const NEUTRAL: f64 = 0.5;
 /// W of a lived value's Beta.
 const PRIOR_WEIGHT: f64 = 2.0;
 
-/// E_u = (R + κμ) / (R + S + κ): a unit's mean, drawn to its parent's mean `parent` by as much as 20 observations.
-pub fn shrunk(r: f64, s: f64, parent: f64) -> f64 {
-    (r + KAPPA * parent) / (r + s + KAPPA)
+/// E_u = (R + κμ) / (R + S + κ): a unit's mean, drawn to its parent's mean `parent` by as much as `kappa` observations.
+pub fn shrunk(r: f64, s: f64, parent: f64, kappa: f64) -> f64 {
+    (r + kappa * parent) / (r + s + kappa)
 }
 
 /// How many observations of weight 1 the evidence is worth: (R + S)² / V; 0 without any.
@@ -184,15 +179,15 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads `units`, all partitions added up, at `as_of`; `half_lives_ms` are those of the dimensions. `values` maps each value a
-    /// firm declares to evidence classes: a class, or all that begin alike (`CAR.*`).
+    /// Reads `units`, all partitions added up, at `as_of`; `half_lives_ms` are those of the dimensions. The policy says what is too
+    /// little to tell, and which values the firm declares.
     pub fn read(
         units: &BTreeMap<Unit, RollUp>,
         as_of: EventTime,
         half_lives_ms: [i64; 6],
-        values: &BTreeMap<String, Vec<String>>,
+        policy: &Policy,
     ) -> Self {
-        let reader = Reader { units, as_of, half_lives_ms };
+        let reader = Reader { units, as_of, half_lives_ms, limits: &policy.organisation };
         let nothing = RollUp::default();
         let whole = units.get(&Unit::whole()).unwrap_or(&nothing);
         let [unmarked, marked] = whole.standings.as_deref().cloned().unwrap_or_default();
@@ -201,7 +196,7 @@ impl Report {
         Self {
             as_of,
             index: index(&all, 1),
-            groups: [index(&unmarked, CUSTOMERS_MIN), index(&marked, CUSTOMERS_MIN)],
+            groups: [&unmarked, &marked].map(|group| index(group, reader.customers_min())),
             exposed: all.exposed,
             told: whole
                 .savings
@@ -211,7 +206,8 @@ impl Report {
             remedy_minutes: remedy_minutes(&whole.remedies),
             units: units.iter().map(|(unit, roll_up)| reader.unit(unit, roll_up)).collect(),
             consistency: reader.all_consistency(),
-            values: values
+            values: policy
+                .values
                 .iter()
                 .map(|(name, classes)| reader.value(name, classes, whole))
                 .collect(),
@@ -232,9 +228,22 @@ struct Reader<'a> {
     units: &'a BTreeMap<Unit, RollUp>,
     as_of: EventTime,
     half_lives_ms: [i64; 6],
+    limits: &'a Readings,
 }
 
 impl Reader<'_> {
+    const fn customers_min(&self) -> usize {
+        self.limits.customers_min as usize
+    }
+
+    const fn effective_size_min(&self) -> f64 {
+        self.limits.effective_size_min.to_f64()
+    }
+
+    fn shrunk(&self, r: f64, s: f64, parent: f64) -> f64 {
+        shrunk(r, s, parent, self.limits.shrinkage.to_f64())
+    }
+
     fn read(&self, sums: &Sums, dimension: Dimension) -> [f64; 3] {
         sums.read(self.as_of, self.half_lives_ms[dimension as usize])
     }
@@ -242,11 +251,12 @@ impl Reader<'_> {
     fn unit(&self, unit: &Unit, roll_up: &RollUp) -> UnitReading {
         let promises = &roll_up.promises;
         let is_whole = unit.kind == UnitKind::Whole;
-        let is_told = is_whole || roll_up.customers.at_least() >= CUSTOMERS_MIN;
+        let is_told = is_whole || roll_up.customers.at_least() >= self.customers_min();
         let parent = (!is_whole).then(|| self.parent(roll_up));
         let verdict = |dimension: &Dimension| self.verdict(unit, roll_up, *dimension);
         let verdicts: Vec<Verdict> = Dimension::ALL.iter().map(verdict).collect();
-        let ended_enough = is_told && promises.ended() as f64 >= EFFECTIVE_SIZE_MIN || is_whole;
+        let ended_enough =
+            is_told && promises.ended() as f64 >= self.effective_size_min() || is_whole;
         UnitReading {
             unit: unit.clone(),
             parent,
@@ -278,15 +288,17 @@ impl Reader<'_> {
         if effective_size <= 0.0 {
             return Verdict::Unknown;
         }
-        if effective_size < EFFECTIVE_SIZE_MIN || roll_up.customers.at_least() < CUSTOMERS_MIN {
+        if effective_size < self.effective_size_min()
+            || roll_up.customers.at_least() < self.customers_min()
+        {
             return Verdict::Withheld;
         }
         if unit.kind == UnitKind::Whole {
-            return Verdict::Known { shrunk: shrunk(r, s, NEUTRAL), effective_size };
+            return Verdict::Known { shrunk: self.shrunk(r, s, NEUTRAL), effective_size };
         }
         let parent = self.mean(&self.parent(roll_up), dimension);
         let parent = parent.or_else(|| self.mean(&Unit::whole(), dimension)).unwrap_or(NEUTRAL);
-        Verdict::Known { shrunk: shrunk(r, s, parent), effective_size }
+        Verdict::Known { shrunk: self.shrunk(r, s, parent), effective_size }
     }
 
     fn all_consistency(&self) -> Vec<(UnitKind, Dimension, Consistency)> {
@@ -309,17 +321,15 @@ impl Reader<'_> {
             .collect();
         let whole = self.units.get(&Unit::whole())?;
         let found = consistency(&groups)?;
-        let is_enough =
-            found.size >= EFFECTIVE_SIZE_MIN && whole.customers.at_least() >= CUSTOMERS_MIN;
+        let is_enough = found.size >= self.effective_size_min()
+            && whole.customers.at_least() >= self.customers_min();
         is_enough.then_some(found)
     }
 
-    fn value(&self, name: &str, patterns: &[String], whole: &RollUp) -> Value {
+    fn value(&self, name: &str, classes: &[Class], whole: &RollUp) -> Value {
         let sums = |roll_up: &RollUp| {
             let mut read = [0.0; 3];
-            for (class, sums) in
-                roll_up.sums.iter().filter(|(class, _)| is_meant(**class, patterns))
-            {
+            for (class, sums) in roll_up.sums.iter().filter(|(class, _)| classes.contains(class)) {
                 let more = self.read(sums, class.dimension());
                 for (sum, more) in read.iter_mut().zip(more) {
                     *sum += more;
@@ -337,14 +347,6 @@ impl Reader<'_> {
             icc: self.between(UnitKind::Agent, sums).map(|found| found.icc),
         }
     }
-}
-
-/// Does a pattern name the class, or the family it belongs to?
-fn is_meant(class: Class, patterns: &[String]) -> bool {
-    patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
-        Some(family) => class.as_str().starts_with(family),
-        None => class.as_str() == pattern,
-    })
 }
 
 /// `None` of fewer than `at_least`.
@@ -391,7 +393,7 @@ fn remedy_minutes(remedies: &[i64; 32]) -> Option<[u64; 2]> {
 mod tests {
     use super::*;
     use crate::model::organisation::Organisation;
-    use crate::model::{DAY_MS, Evidence, Policy, Sign};
+    use crate::model::{DAY_MS, Evidence, Sign};
 
     const HALF_LIVES_MS: [i64; 6] = [180 * DAY_MS; 6];
 
@@ -415,13 +417,10 @@ mod tests {
             }
         }
         let units = super::super::merged(organisation.units());
-        let values = [
-            ("caring", vec!["CAR.*".to_owned()]),
-            ("open", vec!["TRA.*".to_owned()]),
-            ("fun", vec![]),
-        ];
-        let values = values.map(|(name, classes)| (name.to_owned(), classes)).into();
-        Report::read(&units, now(), HALF_LIVES_MS, &values)
+        let declared =
+            Policy::from_toml("values = { caring = ['CAR.*'], open = ['TRA.*'], fun = [] }")
+                .unwrap();
+        Report::read(&units, now(), HALF_LIVES_MS, &declared)
     }
 
     fn care(report: &Report, name: &str) -> Verdict {

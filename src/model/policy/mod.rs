@@ -179,6 +179,7 @@ policy! {
         "vulnerability" vulnerability: Vulnerability,
         "catalogue" catalogue: Comparison,
         "severity" severity: Severities,
+        "organisation" organisation: Readings,
     }
     detectors {
         S01 s01, S02 s02, S03 s03, S04 s04, S05 s05, S06 s06, S07 s07, S08 s08, S09 s09, S10 s10,

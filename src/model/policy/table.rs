@@ -768,3 +768,15 @@ macro_rules! tolerances {
 }
 
 tolerances!(S03, S09, S19);
+
+parameters! {
+    /// How the sums over an organisation are read.
+    Readings {
+        /// κ: how much evidence the mean of the unit above counts for.
+        shrinkage: Mass = 20.0,
+        /// Effective observations below which nothing is said of a unit.
+        effective_size_min: Mass = 30.0,
+        /// Different customers below which nothing is said of a unit.
+        customers_min: Count = 20.0,
+    }
+}
