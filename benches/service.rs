@@ -70,7 +70,11 @@ fn measure(args: &Args, input: &[Line]) -> Run {
     deployment.settings.workers = args.workers;
     deployment.produce(input);
     let start = now();
-    let mut process = deployment.spawn(&["audit.evidence=false", "kafka.encoding=protobuf"]);
+    let mut process = deployment.spawn(&[
+        "audit.evidence=false",
+        "organisation.publish=false",
+        "kafka.encoding=protobuf",
+    ]);
     deployment.wait_handled(PATIENCE);
     let seconds = start.elapsed().as_secs_f64();
     let folder = format!("/proc/{}", process.id());

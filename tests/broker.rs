@@ -210,6 +210,39 @@ fn a_policy_published_in_flight_comes_into_force_everywhere_and_is_restored() {
     assert_eq!(hashes.len(), 2, "{hashes:?}");
 }
 
+#[test]
+#[ignore = "needs a broker"]
+fn an_erasure_has_its_receipt_and_leaves_tombstones_that_a_restart_keeps() {
+    let deployment = Deployment::new("erase");
+    deployment.produce(&scenarios(2_000));
+    let mut process = deployment.spawn(&[]);
+    deployment.wait_handled(PATIENCE);
+    let arguments =
+        ["erase", "amara-0", "--wait", "--timeout", "120", "--id", "gone", "--format", "json"];
+    let receipt = deployment.ask(&arguments);
+    assert!(receipt.contains(r#""done""#), "{receipt}");
+    deployment.wait_handled(PATIENCE);
+    assert_eq!(process.end("TERM").code(), Some(0));
+    for topic in ["scores", "loyalty"] {
+        let records = deployment.read(topic);
+        let of_customer = |record: &&Stored| record.key.as_deref() == Some(b"amara-0");
+        let last = records.iter().rev().find(of_customer).unwrap();
+        assert_eq!(last.value, None, "{topic}");
+    }
+    // The same request once more, under the same id: refused, for the restored state still knows of the first.
+    let erasure = deployment.read("events").into_iter().find(|record| {
+        record
+            .value
+            .as_deref()
+            .is_some_and(|value| value.escape_ascii().to_string().contains("gone"))
+    });
+    let value = erasure.unwrap().value.unwrap();
+    deployment.produce(&[Line::Customer { key: b"amara-0".to_vec(), value }]);
+    let facts = run(&deployment);
+    assert_eq!(facts.count("DeadLettered"), 1);
+    assert_is_oracle(&deployment);
+}
+
 fn total(offsets: &[i64]) -> i64 {
     offsets.iter().sum()
 }

@@ -129,6 +129,7 @@ impl Deployment {
             "kafka.encoding=json".to_owned(),
             "kafka.properties.session.timeout.ms=6000".to_owned(),
             "audit.evidence=true".to_owned(),
+            "organisation.publish=true".to_owned(),
             "http.listen=127.0.0.1:0".to_owned(),
         ] {
             command.args(["--set", &setting]);
@@ -144,15 +145,20 @@ impl Deployment {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("policy.toml");
         fs::write(&file, policy).unwrap();
+        self.ask(&["policy", "publish", file.to_str().unwrap()]);
+    }
+
+    /// Runs a command on this deployment's topics; what it prints.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         let KafkaSettings { bootstrap_servers, prefix, .. } = &self.settings;
-        let published = Command::new(env!("CARGO_BIN_EXE_goodfaith"))
-            .args(["policy", "publish"])
-            .arg(&file)
+        let done = Command::new(env!("CARGO_BIN_EXE_goodfaith"))
+            .args(arguments)
             .args(["--set", &format!("kafka.bootstrap_servers={bootstrap_servers}")])
             .args(["--set", &format!("kafka.topic_prefix={prefix}")])
             .output()
             .unwrap();
-        assert!(published.status.success(), "{published:?}");
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
     }
 
     /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
