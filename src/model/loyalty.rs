@@ -279,6 +279,7 @@ mod tests {
         };
         assert_eq!(forgive("", ""), (0.5, 0.0));
         assert_eq!(forgive("exit-fee=50.00 term=2025-05-02", ""), (0.5, 0.0));
+        assert_eq!(forgive("exit-fee=0.00 term=2025-06-01", ""), (0.5, 0.0), "a fee of nothing");
         for (start, line) in [
             ("exit-fee=50.00 term=2025-06-01", ""),
             ("", "2025-03-03 close involuntary"),

@@ -79,4 +79,15 @@ mod tests {
         assert!(ring.contains(&1));
         assert!(!ring.insert(64), "an entry held is not taken again");
     }
+
+    #[test]
+    fn room_grows_by_a_few_at_a_time() {
+        let (mut ring, mut list) = (Ring::default(), Vec::new());
+        for n in 0..33_u64 {
+            ring.push(n);
+            push_tight(&mut list, n);
+        }
+        assert!(ring.allocated_bytes() <= (33 + GROWTH) * size_of::<u64>());
+        assert_eq!(list.capacity(), 33);
+    }
 }
