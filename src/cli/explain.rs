@@ -45,7 +45,7 @@ pub(super) struct ExplainArgs {
     /// Events, one JSON object a line; plain, gzip or Zstandard, or `-` for stdin. Several files are one sequence
     #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present = "url")]
     events: Vec<PathBuf>,
-    /// Plans and list prices, visible from the start
+    /// Plans, list prices and policies, visible from the start: of policies the last is in force, unless --policy names one
     #[arg(long, num_args = 1.., value_name = "FILE")]
     reference: Vec<PathBuf>,
     /// What differs from the default policy: TOML, or JSON if it is named so

@@ -1,5 +1,5 @@
-//! What the service answers over HTTP: health, metrics, the policy in force, and one customer at a time. It reads and never writes, asks the worker
-//! that owns a customer instead of sharing its state, and knows no password: it is for loopback or a network one trusts.
+//! What the service answers over HTTP: health, metrics, the policy in force, and one customer at a time. It reads and never
+//! writes, asks the worker that owns a customer instead of sharing its state, and knows no password: it is for loopback or a network one trusts.
 
 mod customers;
 mod health;

@@ -165,7 +165,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::model::story::customer_after;
+    use crate::model::story::{CHARGED, customer_after};
 
     /// What would restore the score at the end of a story, a sentence a line.
     fn told(story: &str) -> String {
@@ -179,12 +179,6 @@ mod tests {
         let found = restorations(&customer, at, &policy, &catalogue);
         found.iter().map(Restoration::to_string).collect::<Vec<_>>().join("\n")
     }
-
-    const CHARGED: &str = "
-        2025-01-01 start sub basic 30.00
-        2025-03-10 cancel sub out
-        2025-03-10T12:00 cancelled out
-        2025-03-20 charge c1 12.00 sub=sub";
 
     #[test]
     fn giving_back_what_was_taken_is_worth_what_the_rules_say() {

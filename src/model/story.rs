@@ -26,6 +26,13 @@ use super::{
     ReferenceChange, Text, parse_duration_ms,
 };
 
+/// A charge after cancellation: 12.00.
+pub(in crate::model) const CHARGED: &str = "
+    2025-01-01 start sub basic 30.00
+    2025-03-10 cancel sub out
+    2025-03-10T12:00 cancelled out
+    2025-03-20 charge c1 12.00 sub=sub";
+
 /// The one customer.
 const CUSTOMER: &str = "ada";
 

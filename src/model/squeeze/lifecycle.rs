@@ -458,7 +458,7 @@ impl SqueezeSlot {
 mod tests {
     use insta::assert_snapshot;
 
-    use crate::model::story::{changed, customer_after, evidence, squeezes};
+    use crate::model::story::{CHARGED, changed, customer_after, evidence, squeezes};
 
     /// A plan sold cheaper from the start, to a customer of long standing.
     const LEGACY: &str = "
@@ -466,13 +466,6 @@ mod tests {
         2020-01-01 plan new 32.00 data=10
         2020-01-01 start sub old 45.00
         2025-01-01..2025-02-01 bill sub 45.00";
-
-    /// A charge after cancellation: 12.00.
-    const CHARGED: &str = "
-        2025-01-01 start sub basic 30.00
-        2025-03-10 cancel sub out
-        2025-03-10T12:00 cancelled out
-        2025-03-20 charge c1 12.00 sub=sub";
 
     #[test]
     fn pending_money_becomes_bad_profit_when_it_opens() {
