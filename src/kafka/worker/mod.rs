@@ -34,7 +34,7 @@ use super::topics::{EventsTopic, Topics};
 use crate::live::{Live, PolicyStatus, Query, RefusedPolicy};
 use crate::model::BakedIn;
 
-/// The same while partitions are coming back.
+/// Longest wait for a record while partitions are coming back.
 const RESTORE_WAIT: Duration = Duration::from_millis(5);
 /// Questions that may wait for an answer; one more is refused at the door.
 const INBOX: usize = 1024;
