@@ -25,7 +25,8 @@ pub use decode::decode;
 pub use encode::{Origin, encode};
 pub use event::{encode_event_json, encode_event_proto};
 pub use journal::{
-    Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, policy_fingerprint,
+    Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, RESET_MARK,
+    policy_fingerprint,
 };
 pub use lines::{FileKind, customer_json, explained_json, file_line, state_line};
 pub use organisation::{PartError, part_line, read_part};
