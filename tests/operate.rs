@@ -9,11 +9,11 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use goodfaith::kafka::Scoring;
+use goodfaith::kafka::{Delivery, Scoring};
 use goodfaith::model::Policy;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -52,16 +52,21 @@ fn wait_read(deployment: &Deployment) {
     });
 }
 
-/// Runs a command as typed; its exit code, stdout and stderr.
-fn typed(deployment: &Deployment, arguments: &[&str]) -> (i32, String, String) {
+/// A command as typed.
+fn command(deployment: &Deployment, arguments: &[&str]) -> Command {
     let settings = &deployment.settings;
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_goodfaith"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_goodfaith"));
+    command
         .args(arguments)
         .args(["--set", &format!("kafka.bootstrap_servers={}", settings.bootstrap_servers)])
         .args(["--set", &format!("kafka.topic_prefix={}", settings.prefix)])
-        .args(["--set", &format!("kafka.group_id={}", settings.group_id)])
-        .output()
-        .unwrap();
+        .args(["--set", &format!("kafka.group_id={}", settings.group_id)]);
+    command
+}
+
+/// Runs a command as typed; its exit code, stdout and stderr.
+fn typed(deployment: &Deployment, arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command(deployment, arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }
@@ -224,6 +229,50 @@ fn a_retry_sends_the_same_bytes_to_the_same_partition_and_no_letter_twice() {
     expected.sort();
     assert_eq!(found, expected);
     assert_eq!(deployment.read("dead-letters").len(), 4, "nothing is deleted");
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_retry_killed_in_the_middle_goes_on_where_it_was() {
+    let deployment = Deployment::new("killed");
+    let count = 20_000;
+    let bad = |n: u32| {
+        let value = event(&n.to_string(), "weather.changed", "2025-01-01T00:00:00Z", "{}");
+        Line::Customer { key: (n % 100).to_string().into_bytes(), value }
+    };
+    deployment.produce(&(0..count).map(bad).collect::<Vec<_>>());
+    run(&deployment, scoring());
+    let before = end_of_events(&deployment);
+
+    let arguments = ["dlq", "retry", "--reason", "unknown_type", "--execute"];
+    let mut retry = command(&deployment, &arguments).stdout(Stdio::null()).spawn().unwrap();
+    wait_until("some are sent", PATIENCE, || before < end_of_events(&deployment));
+    retry.kill().unwrap();
+    assert_eq!(retry.wait().unwrap().code(), None, "it was killed only when all was done");
+    let sent = redriven(&deployment).len();
+    let rest = json(&deployment, &arguments).remove(0);
+    assert_eq!(rest["sent"], count as usize - sent, "{sent} were sent before");
+
+    let events = deployment.read("events");
+    let (sent, original): (Vec<_>, Vec<_>) =
+        events.iter().partition(|record| record.header("gfredrive").is_some());
+    let by_key = |records: Vec<&Stored>| {
+        let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for Stored { partition, key, value, .. } in records {
+            values.entry((*partition, key.clone())).or_default().push(value.clone());
+        }
+        values
+    };
+    assert!(by_key(sent) == by_key(original), "each was sent once, in order");
+}
+
+/// Offsets of the events topic that are certain.
+fn end_of_events(deployment: &Deployment) -> i64 {
+    let reader: BaseConsumer = deployment.client().create().unwrap();
+    let end = |partition| {
+        reader.fetch_watermarks(&deployment.topic("events"), partition, PATIENCE).unwrap().1
+    };
+    (0..PARTITIONS).map(end).sum()
 }
 
 #[test]
@@ -462,6 +511,9 @@ fn a_reset_cut_off_anywhere_refuses_every_service_until_it_is_completed() {
     // Killed after the first step: all is still there.
     hold(&deployment);
     assert_refused(&deployment);
+    let mut at_least_once = deployment.clone();
+    at_least_once.settings.delivery = Delivery::AtLeastOnce;
+    assert_refused(&at_least_once);
     assert_same(&deployment.published(), &before);
     // Killed while outputs are cleared, or the journal was emptied and the group not yet deleted.
     for topic in ["alerts", "journal"] {

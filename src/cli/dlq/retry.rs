@@ -41,7 +41,8 @@ Guarantee: the same retry (the same reasons, times and places) sends no dead let
 none out, wherever it is cut off: run it again, and it goes on where it was. Records and progress are
 one transaction; the progress is a committed offset of the group `<group_id>.retry`. What is not covered:
 letters that a retry of other arguments sent too, and progress older than the brokers'
-offsets.retention.minutes (7 days unless set). --again begins from the beginning. It needs write
+offsets.retention.minutes (7 days unless set). `--since 2h` is another time, so another retry, whenever
+it is run: copy the absolute time from the plan. --again begins from the beginning. It needs write
 access to the events topic, that group, and the transactional id `<group_id>/retry/0`.";
 
 /// Arguments of `dlq retry`.
@@ -100,10 +101,8 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
         retry.begin_again();
     }
     let account = pass(args, &letters, &mut retry).with_context(|| {
-        format!(
-            "{} dead letters were sent for certain; run the same again, and it goes on behind them",
-            retry.sent()
-        )
+        let (sent, command) = (retry.sent(), args.command());
+        format!("{sent} dead letters were sent for certain; {command} goes on behind them")
     })?;
     match args.format.format {
         Format::Json => writeln!(io::stdout(), "{}", object(args, &retry, &account))?,
@@ -123,6 +122,14 @@ impl RetryArgs {
         places.sort();
         places.dedup();
         places.iter().map(LetterPlace::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The command that sends what this one chooses, whenever it is run.
+    fn command(&self) -> String {
+        let limit = self.limit.map(|limit| format!("--limit {limit}"));
+        let name = Some(self.name()).filter(|name| !name.is_empty());
+        let parts = ["goodfaith dlq retry".to_owned()].into_iter().chain(name).chain(limit);
+        parts.chain(["--execute".to_owned()]).collect::<Vec<_>>().join(" ")
     }
 
     /// What would be refused again is sent only if it is asked for by name.
@@ -219,11 +226,7 @@ fn text(args: &RetryArgs, letters: &DeadLetters, retry: &Retry, account: &Accoun
         lines.push(format!("  leave {count:>8}  {word:<19}  {}", because(*left, *reason)));
     }
     if !args.execute && account.selected() > 0 {
-        let limit = args.limit.map_or_else(String::new, |limit| format!(" --limit {limit}"));
-        lines.push(format!(
-            "To send them: goodfaith dlq retry {}{limit} --execute, and the same configuration.",
-            args.name()
-        ));
+        lines.push(format!("To send them: {}, and the same configuration.", args.command()));
     }
     lines.join("\n") + "\n"
 }
