@@ -9,7 +9,7 @@ pub const REDRIVE_HEADER: &str = "gfredrive";
 /// How often a record is sent again at most: one that still fails then is not mended by another round.
 pub const REDRIVES_MAX: u32 = 3;
 
-/// What [`super::encode`] wrote beside the original bytes of a record.
+/// What [`encode`](super::encode()) wrote beside the original bytes of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter<'a> {
     /// Why it was set aside.
