@@ -19,9 +19,10 @@ Examples:
   goodfaith reset --config goodfaith.toml             the plan, and what stands in its way
   goodfaith reset --config goodfaith.toml --execute   do it; then start the service again
 
-When: a half-life or lambda of policy.file was changed, the engine's number has changed, or a partition
-is refused and its message names `goodfaith reset`. Stop every instance of the service first: a group
-with members is left alone. (A member with an instance_id counts until its session timeout is over.)
+When: a half-life or lambda of policy.file was changed, the engine's number has changed, or a
+partition is refused and its message names `goodfaith reset`. Stop every instance of the service
+first: a group with members is left alone. (A member with an instance_id counts as one until its
+session timeout is over.)
 
 What goes: the group's committed offsets, the journal, and every output. A compacted topic gets a
 tombstone for each key (header gfreset: it is no erasure), so that whoever follows it drops what it

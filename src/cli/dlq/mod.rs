@@ -21,12 +21,17 @@ use crate::wire::DeadLetter;
 
 const NOTES: &str = "\
 At night:
-  goodfaith dlq list --since 1h --count --config goodfaith.toml      what it is: how many, by reason
-  goodfaith dlq list --since 1h --config goodfaith.toml              which records, newest last
-  goodfaith dlq show 3/17 --config goodfaith.toml                    one of them, in full
-  goodfaith dlq retry --reason unknown_type --config goodfaith.toml  a plan; --execute sends them again
+  goodfaith dlq list --since 1h --count --config goodfaith.toml
+      What it is: how many, by reason, and whether a retry can help.
+  goodfaith dlq list --since 1h --config goodfaith.toml
+      Which records, newest last.
+  goodfaith dlq show 3/17 --config goodfaith.toml
+      One of them, in full.
+  goodfaith dlq retry --reason unknown_type --config goodfaith.toml
+      A plan; --execute sends them again.
 
-A dead letter changed nothing and lost nothing: the record waits here for 14 days (the topic's retention.ms).
+A dead letter changed nothing and lost nothing: the record waits here for 14 days (retention.ms of
+the topic). It stays there whatever is done with it.
 Customers and contents are shown by `show` and by `list --keys` alone.";
 
 /// Arguments of `dlq`.

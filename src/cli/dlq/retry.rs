@@ -38,11 +38,11 @@ one that an engine has accepted meanwhile is ignored as a duplicate, if it is am
 its customer. The dead letter stays where it is until the topic's retention.ms takes it.
 
 Guarantee: the same retry (the same reasons, times and places) sends no dead letter twice and leaves
-none out, wherever it is cut off: run it again, and it goes on where it was. Records and progress are
-one transaction; the progress is a committed offset of the group `<group_id>.retry`. What is not covered:
-letters that a retry of other arguments sent too, and progress older than the brokers'
-offsets.retention.minutes (7 days unless set). `--since 2h` is another time, so another retry, whenever
-it is run: copy the absolute time from the plan. --again begins from the beginning. It needs write
+none out, wherever it is cut off: run it again, and it goes on where it was. Records and progress
+are one transaction; the progress is a committed offset of the group `<group_id>.retry`. What is
+not covered: letters that a retry of other arguments sent too, and progress older than the
+brokers' offsets.retention.minutes (7 days unless set). `--since 2h` is another time, so another
+retry, whenever it is run: copy the absolute time from the plan. --again begins anew. It needs
 access to the events topic, that group, and the transactional id `<group_id>/retry/0`.";
 
 /// Arguments of `dlq retry`.
