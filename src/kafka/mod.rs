@@ -19,6 +19,7 @@ mod publisher;
 mod rebalance;
 mod reference;
 mod restore;
+mod safeguard;
 mod service;
 mod settings;
 mod tail;

@@ -47,7 +47,7 @@ impl Outbox {
     /// Writes a journal record of `partition`; at least once, it is acknowledged before anything that follows from it is sent.
     pub(super) fn journal(&mut self, partition: i32, value: &[u8]) -> Result<(), Failure> {
         self.open()?;
-        self.publisher.send(Publication {
+        self.publisher.send(&Publication {
             topic: self.topics.journal(),
             partition: Some(partition),
             key: Some(partition.to_string().as_bytes()),
@@ -76,7 +76,7 @@ impl Outbox {
         let origin = Origin { topic: self.topics.events(), partition, policy };
         for effect in effects.drain(..) {
             for record in wire::encode(&effect, original, origin, self.settings.encoding) {
-                self.publisher.send(Publication {
+                self.publisher.send(&Publication {
                     topic: self.topics.name(record.topic),
                     partition: None,
                     key: record.key.as_deref(),

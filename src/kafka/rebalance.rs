@@ -13,6 +13,7 @@ use super::error::{Error, Result};
 use super::fact::{Fact, Settlement};
 use super::failure::Failure;
 use super::member::{self, Rebalance};
+use super::native::Taint;
 use super::offsets::{self, Committed};
 use super::restore::Phase;
 use super::settings::Delivery;
@@ -111,6 +112,19 @@ impl Worker {
         }
         self.shared.live.partitions.remove(&partition);
         self.shared.observer.observe(Fact::PartitionRevoked { partition });
+    }
+
+    /// Replaces a tainted producer while no transaction is open. What has ended is certain: the last request was answered. But a
+    /// repeated request may arrive once more, and must then find another producer's epoch, not an open transaction of its own.
+    ///
+    /// # Errors
+    /// If there is no new producer.
+    pub(super) fn retire_tainted(&mut self) -> Result<()> {
+        let taint = self.outbox.publisher.taint().filter(|_| self.outbox.open.is_none());
+        let Some(Taint { request, code }) = taint else { return Ok(()) };
+        let (worker, reason) = (self.number, code.to_string());
+        self.shared.observer.observe(Fact::ProducerTainted { worker, request, reason: &reason });
+        self.outbox.publisher.retire()
     }
 
     /// Finds out what became of a transaction of unknown outcome. The producer is replaced, which makes the broker end the

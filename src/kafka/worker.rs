@@ -26,6 +26,8 @@ use super::partition::Scored;
 use super::publisher::{Outcome, Publisher};
 use super::reference::{PolicyRecord, ReferenceLog, refuse_lasting};
 use super::restore::{Next, Phase, Reading, Refusal, Restorer, wait};
+#[cfg(feature = "faults")]
+use super::safeguard::Safeguard;
 use super::settings::{KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
 use crate::live::{Live, PartitionState, PartitionStatus, PolicyStatus, Query, RefusedPolicy};
@@ -216,6 +218,7 @@ impl Worker {
         self.outbox.publisher.serve();
         self.restore()?;
         self.answer();
+        self.retire_tainted()?;
         if let Err(failure) = self.handle_batch() {
             let outcome = self.outbox.publisher.abort(failure);
             self.conclude(outcome)?;
@@ -637,6 +640,11 @@ impl Worker {
                 self.rewind();
                 self.outbox.open = None;
                 self.note_failure(&reason)?;
+            }
+            #[cfg(feature = "faults")]
+            Outcome::Unknown(failure) if !Safeguard::Retirement.is_on() => {
+                let presumed = self.outbox.publisher.presume(failure)?;
+                self.conclude(presumed)?;
             }
             Outcome::Unknown(failure) => self.settle(&failure)?,
         }
