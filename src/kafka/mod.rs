@@ -32,6 +32,6 @@ pub use error::{Error, Result};
 pub use fact::{Fact, Observer, Settlement, Tally};
 pub use produce::{Placed, ProduceError, TopicWriter, send_event};
 pub use service::Service;
-pub use settings::{Delivery, KafkaSettings, Scoring};
+pub use settings::{Delivery, GroupProtocol, KafkaSettings, Scoring};
 pub use tail::{TailRecord, TopicTail};
 pub use topics::{Expiry, expiries};

@@ -236,6 +236,7 @@ mod tests {
     use crate::kafka::member::{Member, Rebalance, Rebalances, answer};
     use crate::kafka::offsets;
     use crate::kafka::partition::Position;
+    use crate::kafka::settings::GroupProtocol;
     use crate::wire::{CommitMark, Encoding};
 
     type Cluster = MockCluster<'static, DefaultProducerContext>;
@@ -249,6 +250,7 @@ mod tests {
             bootstrap_servers: cluster.bootstrap_servers(),
             group_id: "group".to_owned(),
             instance_id: None,
+            group_protocol: GroupProtocol::Classic,
             prefix: "test".to_owned(),
             workers: 1,
             delivery: Delivery::ExactlyOnce,
@@ -308,10 +310,16 @@ mod tests {
         let publisher = Publisher::connect(&settings, "test", 0).unwrap();
         let member = joined(&settings);
         assert_eq!(transaction(&publisher, &member), Outcome::Committed);
-        let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION;
-        cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[refusal]);
-        assert!(matches!(transaction(&publisher, &member), Outcome::Aborted(_)));
-        assert_eq!(transaction(&publisher, &member), Outcome::Committed);
+        for refusal in [
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH,
+        ] {
+            cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[refusal]);
+            let outcome = transaction(&publisher, &member);
+            assert!(matches!(outcome, Outcome::Aborted(_)), "{refusal:?}: {outcome:?}");
+            assert_eq!(transaction(&publisher, &member), Outcome::Committed);
+        }
         member.context().leave();
     }
 

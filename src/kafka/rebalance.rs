@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS: usize = 100;
 /// How long the broker may take to settle a transaction: it ends one by itself after 10 s.
 const SETTLE: Duration = Duration::from_secs(60);
+/// What the coordinator says of an offset in a transaction that has not ended.
+const NOT_YET: &str = "one is in an open transaction";
 
 impl Worker {
     /// Does what the group asks.
@@ -177,7 +179,7 @@ impl Worker {
         }
     }
 
-    /// Asks what is committed until there is an answer.
+    /// Asks what is committed until there is an answer for each.
     fn committed_of(
         &self,
         partitions: &[i32],
@@ -191,10 +193,12 @@ impl Worker {
         loop {
             let wanted = partitions.iter().copied();
             match offsets::committed(&self.member, topic, wanted, QUESTION) {
-                Ok(committed) => return Ok(committed),
-                Err(_) if clock::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
-                Err(error) => {
-                    let reason = format!("{reason}; then the offsets could not be had: {error}");
+                Ok(committed) if committed.len() == partitions.len() => return Ok(committed),
+                _ if clock::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+                answer => {
+                    let answer =
+                        answer.map_or_else(|error| error.to_string(), |_| NOT_YET.to_owned());
+                    let reason = format!("{reason}; then the offsets could not be had: {answer}");
                     return Err(Error::TransactionsFail { attempts: 1, reason });
                 }
             }

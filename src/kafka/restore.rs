@@ -254,7 +254,7 @@ impl Replay {
 }
 
 impl Restorer {
-    /// Asks for the committed offsets of `partitions`; those answered for.
+    /// Asks for the committed offsets of `partitions`; those that are certain by now.
     pub(super) fn locate(
         &self,
         member: &Member,
@@ -488,6 +488,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::reference::tests::{log_of, published};
+    use super::super::settings::GroupProtocol;
     use super::*;
     use crate::model::{EventTime, Policy};
     use crate::wire::{CommitMark, Encoding};
@@ -497,6 +498,7 @@ mod tests {
             bootstrap_servers: "nowhere:1".to_owned(),
             group_id: "group".to_owned(),
             instance_id: None,
+            group_protocol: GroupProtocol::Classic,
             prefix: "test".to_owned(),
             workers: 1,
             delivery,

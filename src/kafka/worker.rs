@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::clock;
 use super::error::{Error, Result};
@@ -28,7 +28,7 @@ use super::reference::{PolicyRecord, ReferenceLog, refuse_lasting};
 use super::restore::{Next, Phase, Reading, Refusal, Restorer, wait};
 #[cfg(feature = "faults")]
 use super::safeguard::Safeguard;
-use super::settings::{KafkaSettings, Scoring};
+use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
 use crate::live::{Live, PartitionState, PartitionStatus, PolicyStatus, Query, RefusedPolicy};
 use crate::model::{BakedIn, EventTime};
@@ -449,7 +449,13 @@ impl Worker {
     fn locate(&mut self) -> Result<()> {
         let now = clock::now();
         let is_locating = |owned: &Owned| matches!(owned.phase, Phase::Locating);
-        let sought = self.partitions.iter().filter(|(_, owned)| is_locating(owned));
+        // What the open transaction holds of a partition given up in its middle is aborted first.
+        let open = self.outbox.open.as_ref();
+        let is_held = |partition: &i32| open.is_some_and(|open| open.holds(*partition));
+        let sought = self
+            .partitions
+            .iter()
+            .filter(|(partition, owned)| is_locating(owned) && !is_held(partition));
         let sought: Vec<i32> = sought.map(|(partition, _)| *partition).collect();
         let Some(&first) = sought.first() else { return Ok(()) };
         let located = match self.restorer.locate(&self.member, &sought) {
@@ -599,15 +605,32 @@ impl Worker {
             return Ok(());
         }
         let started = clock::now();
-        let topic = self.shared.topics.events();
-        let outcome = match offsets::marked(topic, self.touched()) {
+        let outcome = match self.offsets_to_commit() {
             Ok(offsets) => self.outbox.publisher.commit(&self.member, &offsets),
-            Err(error) => self.outbox.publisher.abort(error.into()),
+            Err(failure) => self.outbox.publisher.abort(failure),
         };
         if let Some(open) = &mut self.outbox.open {
             open.tally.committing = clock::now().saturating_duration_since(started);
         }
         self.conclude(outcome)
+    }
+
+    /// An offset for every partition the open transaction touched, even an unchanged one: an offset is what fences a transaction.
+    ///
+    /// # Errors
+    /// If a partition was given up in its middle: its records would be published without its offset, and so once more.
+    fn offsets_to_commit(&self) -> Result<TopicPartitionList, Failure> {
+        let positions: BTreeMap<_, _> = self.touched().collect();
+        let open = self.outbox.open.as_ref();
+        let is_whole = open
+            .is_some_and(|open| open.is_whole_with(|partition| positions.contains_key(&partition)));
+        if self.shared.settings.delivery == Delivery::ExactlyOnce
+            && (positions.is_empty() || !is_whole)
+        {
+            let text = "a partition was given up in the middle of the transaction";
+            return Err(Failure::new(RDKafkaErrorCode::AssignmentLost, text));
+        }
+        Ok(offsets::marked(self.shared.topics.events(), positions)?)
     }
 
     /// Where the partitions of the open transaction stand.
