@@ -349,7 +349,7 @@ pub(super) mod tests {
         settings.check().unwrap();
         assert_eq!(settings.member(2).get("group.instance.id"), Some("a-2"));
         let settings = KafkaSettings { group_protocol: GroupProtocol::Consumer, ..settings };
-        insta::assert_snapshot!(settings.check().unwrap_err(), @"");
+        insta::assert_snapshot!(settings.check().unwrap_err(), @r#"kafka.instance_id must be unset with group_protocol = "consumer": static members want "classic""#);
     }
 
     #[test]

@@ -157,6 +157,7 @@ impl Worker {
                 scoring: shared.scoring.clone(),
                 reference: Arc::clone(&shared.reference),
                 journal: None,
+                asked_alone: None,
             },
             partitions: BTreeMap::new(),
             inbox,

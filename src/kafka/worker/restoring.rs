@@ -55,7 +55,10 @@ impl Worker {
             .iter()
             .filter(|(partition, owned)| is_locating(owned) && !is_held(partition));
         let sought: Vec<i32> = sought.map(|(partition, _)| *partition).collect();
-        let Some(&first) = sought.first() else { return Ok(()) };
+        let Some(&first) = sought.first() else {
+            self.restorer.all_located();
+            return Ok(());
+        };
         let located = match self.restorer.locate(&self.member, &sought) {
             Ok(located) => located,
             Err(error) => {
