@@ -1,5 +1,6 @@
 //! What a worker publishes: the open transaction, if there is one, and what it holds so far.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,20 @@ pub(super) struct Outbox {
 pub(super) struct Open {
     since: Instant,
     pub(super) tally: Tally,
+    /// Partitions it holds records of.
+    partitions: BTreeSet<i32>,
+}
+
+impl Open {
+    /// Whether it holds records of `partition`: its offset must then be committed with them.
+    pub(super) fn holds(&self, partition: i32) -> bool {
+        self.partitions.contains(&partition)
+    }
+
+    /// Whether every partition it holds records of is among `partitions`.
+    pub(super) fn is_whole_with(&self, partitions: impl Fn(i32) -> bool) -> bool {
+        self.partitions.iter().all(|partition| partitions(*partition))
+    }
 }
 
 impl Outbox {
@@ -41,13 +56,14 @@ impl Outbox {
         Ok(open.get_or_insert_with(|| Open {
             since: clock::now(),
             tally: Tally { worker, ..Tally::default() },
+            partitions: BTreeSet::new(),
         }))
     }
 
     /// Writes a journal record of `partition`; at least once, it is acknowledged before anything that follows from it is sent.
     pub(super) fn journal(&mut self, partition: i32, value: &[u8]) -> Result<(), Failure> {
-        self.open()?;
-        self.publisher.send(Publication {
+        self.open()?.partitions.insert(partition);
+        self.publisher.send(&Publication {
             topic: self.topics.journal(),
             partition: Some(partition),
             key: Some(partition.to_string().as_bytes()),
@@ -69,14 +85,15 @@ impl Outbox {
         effects: &mut Vec<Effect>,
         original: RecordRef<'_>,
     ) -> Result<(), Failure> {
-        let tally = &mut self.open()?.tally;
+        let Open { tally, partitions, .. } = self.open()?;
+        partitions.insert(partition);
         for effect in &*effects {
             tally.count(partition, effect, original.timestamp_ms);
         }
         let origin = Origin { topic: self.topics.events(), partition, policy };
         for effect in effects.drain(..) {
             for record in wire::encode(&effect, original, origin, self.settings.encoding) {
-                self.publisher.send(Publication {
+                self.publisher.send(&Publication {
                     topic: self.topics.name(record.topic),
                     partition: None,
                     key: record.key.as_deref(),

@@ -153,6 +153,8 @@ pub(super) struct Restorer {
     pub(super) reference: Arc<ReferenceLog>,
     /// Reads journals while any is needed.
     pub(super) journal: Option<BaseConsumer>,
+    /// Committed offsets are asked for one by one, this one next.
+    pub(super) asked_alone: Option<usize>,
 }
 
 impl Reading {
@@ -270,13 +272,32 @@ impl Replay {
 }
 
 impl Restorer {
-    /// Asks for the committed offsets of `partitions`; those answered for.
+    /// Asks for the committed offsets of `partitions`, of which there are some; those that are certain by now. One that is in an open
+    /// transaction keeps the answer about all of them away: from then on they are asked for one by one, in turn.
+    ///
+    /// # Errors
+    /// If the coordinator does not answer in time.
     pub(super) fn locate(
-        &self,
+        &mut self,
         member: &Member,
         partitions: &[i32],
     ) -> Result<BTreeMap<i32, offsets::Committed>, KafkaError> {
-        offsets::committed(member, self.topics.events(), partitions.iter().copied(), QUESTION)
+        let asked = match self.asked_alone {
+            None => partitions,
+            Some(turn) => std::slice::from_ref(&partitions[turn % partitions.len()]),
+        };
+        let topic = self.topics.events();
+        let answer = offsets::committed(member, topic, asked.iter().copied(), QUESTION);
+        self.asked_alone = match self.asked_alone {
+            None => answer.is_err().then_some(0),
+            Some(turn) => Some(turn.wrapping_add(1)),
+        };
+        answer
+    }
+
+    /// All partitions are located: the next are asked for together again.
+    pub(super) const fn all_located(&mut self) {
+        self.asked_alone = None;
     }
 
     /// Begins to read the journal of `partition`.
@@ -504,6 +525,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::reference::tests::{log_of, published};
+    use super::super::settings::GroupProtocol;
     use super::*;
     use crate::model::{EventTime, Policy};
     use crate::wire::{CommitMark, Encoding};
@@ -513,6 +535,7 @@ mod tests {
             bootstrap_servers: "nowhere:1".to_owned(),
             group_id: "group".to_owned(),
             instance_id: None,
+            group_protocol: GroupProtocol::Classic,
             prefix: "test".to_owned(),
             workers: 1,
             delivery,
@@ -535,6 +558,7 @@ mod tests {
             },
             reference: Arc::new(ReferenceLog::new()),
             journal: None,
+            asked_alone: None,
         }
     }
 

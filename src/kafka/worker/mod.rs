@@ -157,6 +157,7 @@ impl Worker {
                 scoring: shared.scoring.clone(),
                 reference: Arc::clone(&shared.reference),
                 journal: None,
+                asked_alone: None,
             },
             partitions: BTreeMap::new(),
             inbox,
@@ -204,6 +205,7 @@ impl Worker {
         self.outbox.publisher.serve();
         self.restore()?;
         self.answer();
+        self.retire_tainted()?;
         if let Err(failure) = self.handle_batch() {
             let outcome = self.outbox.publisher.abort(failure);
             self.conclude(outcome)?;

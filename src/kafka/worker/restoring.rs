@@ -47,9 +47,18 @@ impl Worker {
     fn locate(&mut self) -> Result<()> {
         let now = clock::now();
         let is_locating = |owned: &Owned| matches!(owned.phase, Phase::Locating);
-        let sought = self.partitions.iter().filter(|(_, owned)| is_locating(owned));
+        // What the open transaction holds of a partition given up in its middle is aborted first.
+        let open = self.outbox.open.as_ref();
+        let is_held = |partition: &i32| open.is_some_and(|open| open.holds(*partition));
+        let sought = self
+            .partitions
+            .iter()
+            .filter(|(partition, owned)| is_locating(owned) && !is_held(partition));
         let sought: Vec<i32> = sought.map(|(partition, _)| *partition).collect();
-        let Some(&first) = sought.first() else { return Ok(()) };
+        let Some(&first) = sought.first() else {
+            self.restorer.all_located();
+            return Ok(());
+        };
         let located = match self.restorer.locate(&self.member, &sought) {
             Ok(located) => located,
             Err(error) => {
