@@ -21,6 +21,7 @@ mod reference;
 mod restore;
 mod service;
 mod settings;
+mod steps;
 mod tail;
 mod topics;
 mod worker;

@@ -16,14 +16,16 @@ use thiserror::Error;
 
 use super::error::{Error, Result};
 use super::member::Member;
-use super::native::FetchedRecord;
+use super::native;
 use super::offsets;
 use super::partition::{Journalled, Position, Scored};
 use super::reference::{ReferenceLog, refuse_lasting};
 use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
 use crate::engine::ENGINE;
-use crate::wire::{self, Chain, Decision, Expect, Genesis, JournalError, policy_fingerprint};
+use crate::wire::{
+    self, Chain, Decision, Expect, Genesis, JournalError, RecordRef, policy_fingerprint,
+};
 
 /// One question to the broker; it is asked again until the step is overdue.
 const QUESTION: Duration = Duration::from_millis(500);
@@ -152,7 +154,7 @@ impl Reading {
         }
     }
 
-    fn take(&mut self, value: &[u8]) {
+    pub(super) fn take(&mut self, value: &[u8]) {
         if self.problem.is_some() || self.is_at_mark() {
             return;
         }
@@ -165,6 +167,11 @@ impl Reading {
             },
             Err(error) => self.problem = Some(error),
         }
+    }
+
+    /// The journal, as far as it can be seen, is read.
+    pub(super) const fn end(&mut self) {
+        self.is_at_end = true;
     }
 
     fn is_at_mark(&self) -> bool {
@@ -180,6 +187,11 @@ impl Reading {
             && self.is_at_end
             && self.committed.is_none_or(|committed| self.chain.seq() >= Some(committed.mark.seq));
         self.problem.is_some() || is_at_mark || has_no_mark || is_ahead
+    }
+
+    /// It holds no history.
+    const fn is_empty(&self) -> bool {
+        self.genesis.is_none()
     }
 
     /// How far the reference log must have been read for what is to be repeated.
@@ -208,17 +220,15 @@ impl Replay {
     /// Handles one record again. One that is not part of what is to be restored changes nothing.
     pub(super) fn take(
         &mut self,
-        record: &FetchedRecord<'_>,
+        offset: i64,
+        original: RecordRef<'_>,
         reference: &ReferenceLog,
     ) -> Result<(), Refusal> {
-        let offset = record.offset();
         if offset < self.scored.offset_next() || self.target.offset_next <= offset {
             return Ok(());
         }
         self.repeat_until(offset, reference)?;
-        let headers = record.headers();
-        let decoded = wire::decode(record.as_ref(&headers), Expect::EventsTopic);
-        self.scored.handle(offset, decoded, &mut Vec::new());
+        self.scored.handle(offset, wire::decode(original, Expect::EventsTopic), &mut Vec::new());
         self.records += 1;
         if self.records.is_multiple_of(COMMITTED) {
             self.scored.commit();
@@ -308,7 +318,7 @@ impl Restorer {
                     reading(message.partition(), &|reading| reading.take(value));
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    reading(partition, &|reading| reading.is_at_end = true);
+                    reading(partition, &|reading| reading.end());
                 }
                 Some(Err(error)) => refuse_lasting(error)?,
             }
@@ -327,6 +337,20 @@ impl Restorer {
         reading: &Reading,
         waited: Duration,
     ) -> Result<Next> {
+        let is_decided = || self.is_journal_decided(partition);
+        let ends = || member.fetch_watermarks(self.topics.events(), partition, QUESTION);
+        self.conclude_from(partition, reading, waited, is_decided, ends)
+    }
+
+    /// The same; whether all of the journal `is_decided`, and the `ends` of the log, are asked for once they matter.
+    pub(super) fn conclude_from(
+        &self,
+        partition: i32,
+        reading: &Reading,
+        waited: Duration,
+        is_decided: impl FnOnce() -> bool,
+        ends: impl FnOnce() -> Result<(i64, i64), KafkaError>,
+    ) -> Result<Next> {
         if !reading.is_done(self.settings.delivery) {
             return wait(partition, "reading the journal", waited, "no answer");
         }
@@ -342,12 +366,26 @@ impl Restorer {
         if is_exact && reading.committed.is_none() && reading.genesis.is_some() && waited < DOUBT {
             return Ok(Next::Again);
         }
-        match member.fetch_watermarks(self.topics.events(), partition, QUESTION) {
+        if reading.is_empty() && !is_decided() {
+            return wait(partition, "reading the journal", waited, "a transaction is open in it");
+        }
+        match ends() {
             Ok((start, end)) => self.place(reading, start, end),
             Err(error) => {
                 wait(partition, "asking for the ends of the log", waited, &error.to_string())
             }
         }
+    }
+
+    /// Whether the journal is passed to its very end, beyond which no transaction is undecided. The end of what can be seen is not
+    /// enough to begin a history: the one that is there may not be visible yet, and the coordinator forgetful.
+    fn is_journal_decided(&self, partition: i32) -> bool {
+        let Some(journal) = &self.journal else { return false };
+        let topic = self.topics.journal();
+        let start = || Some(journal.fetch_watermarks(topic, partition, QUESTION).ok()?.0);
+        let passed = offsets::position(journal, topic, partition).or_else(start);
+        let end = native::high_watermark(journal, topic, partition);
+        passed.zip(end).is_some_and(|(passed, end)| end <= passed)
     }
 
     /// Where a journal that is read puts its partition, whose log reaches from `start` to `end`.
@@ -484,7 +522,7 @@ pub(super) fn wait(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::super::reference::tests::{log_of, published};
@@ -492,7 +530,7 @@ mod tests {
     use crate::model::{EventTime, Policy};
     use crate::wire::{CommitMark, Encoding};
 
-    fn restorer(delivery: Delivery) -> Restorer {
+    pub(in super::super) fn restorer(delivery: Delivery) -> Restorer {
         let settings = KafkaSettings {
             bootstrap_servers: "nowhere:1".to_owned(),
             group_id: "group".to_owned(),
