@@ -21,6 +21,8 @@ mod reference;
 mod restore;
 mod service;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod steps;
 mod tail;
 mod topics;
