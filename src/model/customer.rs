@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3;
+use serde::{Deserialize, Serialize};
 
 use super::account::Accounts;
 use super::event::{Attested, ConsentScope};
@@ -14,7 +14,7 @@ use super::loyalty::Loyalty;
 use super::opinion::BetaPair;
 use super::organisation::{InternalOutcome, Origin, Standing};
 use super::promise::PromiseSlot;
-use super::ring::Ring;
+use super::ring::{self, Ring, RingHash};
 use super::squeeze::{SqueezeSlot, SqueezeType};
 use super::step::Step;
 use super::subscription::Subscription;
@@ -27,9 +27,10 @@ const INTERNAL_PROMISES: usize = 16;
 pub const FEW: usize = 4;
 
 /// All that is remembered of one customer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Customer {
     /// Who.
+    #[serde(skip)]
     pub id: Arc<str>,
     /// The largest accepted event time.
     pub clock: EventTime,
@@ -38,9 +39,11 @@ pub struct Customer {
     /// The first accepted event's time.
     pub first_seen: EventTime,
     /// Hashes of source and id of the last accepted records.
-    pub records: Ring<u64>,
+    #[serde(with = "ring::hashes")]
+    pub records: Ring<RingHash>,
     /// Hashes of the last natural keys.
-    pub natural_keys: Ring<u64>,
+    #[serde(with = "ring::hashes")]
+    pub natural_keys: Ring<RingHash>,
     /// What is waited for.
     pub timers: Timers,
     /// Earned trust: firm conduct only.
@@ -88,7 +91,7 @@ pub struct Customer {
 }
 
 /// How often a bound was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct Overflows {
     /// Promises that left an overfull ledger.
     pub ledger: u64,
@@ -103,11 +106,9 @@ pub struct Overflows {
 }
 
 /// Direct evidence in the ring.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeldEvidence {
-    /// Names it.
-    pub id: EvidenceId,
-    /// What it says.
+    /// What it says. Its id is not held, but told by its class and key.
     pub evidence: Evidence,
     /// Where it was counted.
     pub origin: Origin,
@@ -115,8 +116,20 @@ pub struct HeldEvidence {
     pub is_retracted: bool,
 }
 
+impl HeldEvidence {
+    /// Names it.
+    pub fn id(&self) -> EvidenceId {
+        EvidenceId::new(self.evidence.class, &self.evidence.key)
+    }
+
+    /// Of one class about one thing there is one evidence: this one?
+    fn is_about(&self, class: Class, key: &str) -> bool {
+        self.evidence.class == class && *self.evidence.key == *key
+    }
+}
+
 /// A promise the firm made to itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InternalPromise {
     /// Names it.
     pub id: Text,
@@ -127,7 +140,7 @@ pub struct InternalPromise {
 }
 
 /// A quote and what was charged on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
     /// Names it.
     pub id: Text,
@@ -142,7 +155,7 @@ pub struct Quote {
 }
 
 /// Money the firm holds for a customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credit {
     /// Names it.
     pub id: Text,
@@ -157,7 +170,7 @@ pub struct Credit {
 }
 
 /// A contact that was closed as resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolvedContact {
     /// The issue, or the contact itself if it named none.
     pub issue: Text,
@@ -172,7 +185,7 @@ pub struct ResolvedContact {
 }
 
 /// A penalty fee.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fee {
     /// Names it.
     pub id: Text,
@@ -189,7 +202,7 @@ pub struct Fee {
 }
 
 /// A price guarantee on an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guarantee {
     /// The order.
     pub order_id: Text,
@@ -203,15 +216,6 @@ pub struct Guarantee {
     pub until: EventTime,
     /// Paid back so far, minor units.
     pub remedied: i64,
-}
-
-/// The hash a record or natural key is remembered by: XXH3-64, seed 0, over the parts, a line feed between them.
-pub fn ring_hash(parts: [&str; 2]) -> u64 {
-    let mut hash = Xxh3::new();
-    hash.update(parts[0].as_bytes());
-    hash.update(b"\n");
-    hash.update(parts[1].as_bytes());
-    hash.digest()
 }
 
 impl Customer {
@@ -251,7 +255,7 @@ impl Customer {
 
     /// Is this the first event with the natural key? If not, the step is marked a duplicate.
     pub fn is_first(&mut self, step: &mut Step<'_>, kind: &str, key: &str) -> bool {
-        let is_first = self.natural_keys.insert(ring_hash([kind, key]));
+        let is_first = self.natural_keys.insert(RingHash::of([kind, key]));
         step.is_duplicate |= !is_first;
         is_first
     }
@@ -266,14 +270,13 @@ impl Customer {
         weight: f64,
         time: EventTime,
     ) -> bool {
-        let id = EvidenceId::new(class, key);
-        if weight <= 0.0 || self.evidence.iter().any(|held| held.id == id) {
+        if weight <= 0.0 || self.evidence.iter().any(|held| held.is_about(class, key)) {
             return false;
         }
         let evidence = Evidence { class, key: key.into(), sign, weight, time };
         self.note_recorded(step, &evidence);
         let origin = step.origin;
-        self.evidence.push(HeldEvidence { id, evidence, origin, is_retracted: false });
+        self.evidence.push(HeldEvidence { evidence, origin, is_retracted: false });
         true
     }
 
@@ -289,19 +292,21 @@ impl Customer {
 
     /// Does the ring hold this evidence, not taken back?
     pub fn holds_evidence(&self, id: EvidenceId) -> bool {
-        self.evidence.iter().any(|held| held.id == id && !held.is_retracted)
+        self.evidence.iter().any(|held| !held.is_retracted && held.id() == id)
     }
 
     /// Has a duty been judged, one way or the other?
     pub fn has_judged(&self, key: &str) -> bool {
-        let ids =
-            [Class::TraNoticeOk, Class::TraNoticeMissed].map(|class| EvidenceId::new(class, key));
-        self.evidence.iter().any(|held| ids.contains(&held.id))
+        let is_verdict = |held: &HeldEvidence| {
+            held.is_about(Class::TraNoticeOk, key) || held.is_about(Class::TraNoticeMissed, key)
+        };
+        self.evidence.iter().any(is_verdict)
     }
 
     /// Takes direct evidence in the ring back exactly; its id stays. Whether it was there.
     pub fn retract(&mut self, step: &mut Step<'_>, id: EvidenceId) -> bool {
-        let Some(held) = self.evidence.iter_mut().find(|held| held.id == id && !held.is_retracted)
+        let Some(held) =
+            self.evidence.iter_mut().find(|held| !held.is_retracted && held.id() == id)
         else {
             return false;
         };
@@ -333,7 +338,7 @@ impl Customer {
         self.trust.record(evidence, step.policy);
         step.recorded.push(evidence.clone());
         if let Some(organisation) = &mut step.organisation {
-            let customer = ring_hash(["customer", &self.id]);
+            let customer = ring::ring_hash(["customer", &self.id]);
             organisation.record(step.origin, customer, evidence, step.policy);
         }
     }
@@ -428,29 +433,6 @@ impl Customer {
         if scope == ConsentScope::Marketing {
             super::fact::keep_latest(&mut self.marketing_consent, Fact::new(step.stamp(), granted));
         }
-    }
-
-    /// Bytes held beyond the record itself, roughly: what its lists have allocated.
-    pub fn heap_bytes(&self) -> usize {
-        let evidence = |list: &Vec<Evidence>| list.capacity() * size_of::<Evidence>();
-        let promises = self.promises.iter().map(|slot| evidence(&slot.evidence)).sum::<usize>();
-        let failures = self.failures.iter().map(|slot| evidence(&slot.evidence)).sum::<usize>();
-        let references = |slot: &SqueezeSlot| slot.references.capacity() * size_of::<Text>();
-        self.records.allocated_bytes()
-            + self.natural_keys.allocated_bytes()
-            + self.evidence.allocated_bytes()
-            + self.timers.allocated_bytes()
-            + self.trust.heap_bytes()
-            + promises
-            + failures
-            + self.internal_promises.capacity() * size_of::<InternalPromise>()
-            + self.standing.as_ref().map_or(0, |_| size_of::<Standing>())
-            + self.promises.capacity() * size_of::<PromiseSlot>()
-            + self.failures.capacity() * size_of::<FailureSlot>()
-            + self.squeezes.iter().map(references).sum::<usize>()
-            + self.squeezes.capacity() * size_of::<SqueezeSlot>()
-            + self.subscriptions.iter().map(Subscription::allocated_bytes).sum::<usize>()
-            + self.subscriptions.capacity() * size_of::<Subscription>()
     }
 
     /// The customer could leave without a fee and nobody stands in the way.

@@ -2,20 +2,14 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
 /// How many entries every ring of a customer holds.
 pub const RING_LENGTH: usize = 64;
-/// By how many a full ring grows: most customers never fill one.
-const GROWTH: usize = 8;
-
-/// Appends `entry` with no room to spare. A customer's lists are short and there are millions of them: a vector begins with four places
-/// and doubles, which costs more memory than what it holds.
-pub fn push_tight<T>(list: &mut Vec<T>, entry: T) {
-    list.reserve_exact(1);
-    list.push(entry);
-}
 
 /// The last [`RING_LENGTH`] entries, oldest first; when full, the oldest leaves.
-#[derive(Debug, Clone, PartialEq, Hash)]
+#[derive(Debug, Clone, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Ring<T>(VecDeque<T>);
 
 impl<T> Default for Ring<T> {
@@ -29,8 +23,6 @@ impl<T> Ring<T> {
     pub fn push(&mut self, entry: T) {
         if self.0.len() == RING_LENGTH {
             self.0.pop_front();
-        } else if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(GROWTH);
         }
         self.0.push_back(entry);
     }
@@ -43,11 +35,6 @@ impl<T> Ring<T> {
     /// Oldest first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut()
-    }
-
-    /// Bytes it has allocated.
-    pub fn allocated_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<T>()
     }
 }
 
@@ -67,6 +54,53 @@ impl<T: PartialEq> Ring<T> {
     }
 }
 
+/// XXH3-64, seed 0, over the parts, a line feed between them.
+pub fn ring_hash(parts: [&str; 2]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(parts[0].as_bytes());
+    hash.update(b"\n");
+    hash.update(parts[1].as_bytes());
+    hash.digest()
+}
+
+/// What a record or natural key is remembered by: its [`ring_hash`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingHash(u64);
+
+impl RingHash {
+    /// The hash of these parts.
+    pub fn of(parts: [&str; 2]) -> Self {
+        Self(ring_hash(parts))
+    }
+}
+
+/// Hashes packed as the bytes they are, one after the other: as numbers each would take two bytes more.
+pub(super) mod hashes {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::{Ring, RingHash};
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        ring: &Ring<RingHash>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = ring.iter().flat_map(|hash| hash.0.to_le_bytes()).collect();
+        serializer.serialize_bytes(&bytes)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Ring<RingHash>, D::Error> {
+        let (hashes, rest) = <&[u8]>::deserialize(deserializer)?.as_chunks();
+        if rest.is_empty() {
+            Ok(Ring(hashes.iter().map(|hash| RingHash(u64::from_le_bytes(*hash))).collect()))
+        } else {
+            Err(D::Error::custom("a hash has eight bytes"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,16 +112,5 @@ mod tests {
         assert!(!ring.contains(&0));
         assert!(ring.contains(&1));
         assert!(!ring.insert(64), "an entry held is not taken again");
-    }
-
-    #[test]
-    fn room_grows_by_a_few_at_a_time() {
-        let (mut ring, mut list) = (Ring::default(), Vec::new());
-        for n in 0..33_u64 {
-            ring.push(n);
-            push_tight(&mut list, n);
-        }
-        assert!(ring.allocated_bytes() <= (33 + GROWTH) * size_of::<u64>());
-        assert_eq!(list.capacity(), 33);
     }
 }
