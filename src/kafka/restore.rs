@@ -35,7 +35,8 @@ const OVERDUE: Duration = Duration::from_secs(120);
 const JOURNAL_SLICE: usize = 1000;
 /// Records after which a replay forgets how to undo them.
 const COMMITTED: u64 = 256;
-/// How long "no committed offset" is doubted while the journal says there was one.
+/// How long "no committed offset" is doubted while the journal says there was one, and the end of a reference log the journal has
+/// seen more of.
 const DOUBT: Duration = Duration::from_secs(30);
 
 /// Why a partition is not served, and what to do.
@@ -326,7 +327,8 @@ impl Restorer {
         Ok(())
     }
 
-    /// What follows from a journal, `waited` after its partition was assigned.
+    /// What follows from a journal, `waited` after its partition was assigned and `doubted` after the first doubt about what was
+    /// heard of it.
     ///
     /// # Errors
     /// If the step is overdue, or the system has no randomness for a new history.
@@ -336,10 +338,11 @@ impl Restorer {
         partition: i32,
         reading: &Reading,
         waited: Duration,
+        doubted: Duration,
     ) -> Result<Next> {
         let is_decided = || self.is_journal_decided(partition);
         let ends = || member.fetch_watermarks(self.topics.events(), partition, QUESTION);
-        self.conclude_from(partition, reading, waited, is_decided, ends)
+        self.conclude_from(partition, reading, waited, doubted, is_decided, ends)
     }
 
     /// The same; whether all of the journal `is_decided`, and the `ends` of the log, are asked for once they matter.
@@ -348,6 +351,7 @@ impl Restorer {
         partition: i32,
         reading: &Reading,
         waited: Duration,
+        doubted: Duration,
         is_decided: impl FnOnce() -> bool,
         ends: impl FnOnce() -> Result<(i64, i64), KafkaError>,
     ) -> Result<Next> {
@@ -359,11 +363,11 @@ impl Restorer {
         }
         // Whoever had the partition before may have read further. What is lost, the replay will find missing.
         let is_behind = self.reference.latest().offset_next < reading.reference_offset_next();
-        if is_behind && waited < DOUBT {
-            return Ok(Next::Wait);
+        if is_behind && doubted < DOUBT {
+            return Ok(Next::Doubt);
         }
         let is_exact = self.settings.delivery == Delivery::ExactlyOnce;
-        if is_exact && reading.committed.is_none() && reading.genesis.is_some() && waited < DOUBT {
+        if is_exact && reading.committed.is_none() && reading.genesis.is_some() && doubted < DOUBT {
             return Ok(Next::Again);
         }
         if reading.is_empty() && !is_decided() {
@@ -499,7 +503,9 @@ impl Restorer {
 pub(super) enum Next {
     /// Nothing yet.
     Wait,
-    /// The committed offset is to be asked for again.
+    /// Nothing yet: what was heard is doubted.
+    Doubt,
+    /// The same, and the committed offset is to be asked for again.
     Again,
     /// The partition is read from this offset in this phase.
     Place(Phase, i64),
@@ -657,7 +663,7 @@ pub(super) mod tests {
             match restorer.place(&reading, 0, 40).unwrap() {
                 Next::Place(_, offset) => format!("from {offset}"),
                 Next::Refuse(refusal) => refusal.to_string(),
-                Next::Wait | Next::Again => "neither".to_owned(),
+                Next::Wait | Next::Doubt | Next::Again => "neither".to_owned(),
             }
         };
         assert_eq!(placed(log), "from 10");

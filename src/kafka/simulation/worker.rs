@@ -64,6 +64,7 @@ enum Doing {
 pub(super) struct Owned {
     pub(super) phase: Phase,
     assigned_at: Duration,
+    doubted_at: Option<Duration>,
     /// The next offset to read.
     position: i64,
     /// The same of its journal.
@@ -82,6 +83,7 @@ impl Owned {
         Self {
             phase: Phase::Locating,
             assigned_at: now,
+            doubted_at: None,
             position: 0,
             journal_position: 0,
             journal: Vec::new(),
@@ -544,14 +546,20 @@ fn place(
     if !around.safeguards.journal_to_mark {
         read_to_the_end(partition, owned, around);
     }
-    let waited = around.now.saturating_sub(owned.assigned_at);
+    let now = around.now;
+    let waited = now.saturating_sub(owned.assigned_at);
+    let doubted = owned.doubted_at.map_or(Duration::ZERO, |at| now.saturating_sub(at));
     let Phase::Reading(reading) = &owned.phase else { return Ok(()) };
     let is_decided = around.cluster.log("journal", partition).is_decided(owned.journal_position);
     let end = around.cluster.log("events", partition).stable_end();
-    let ends = || Ok((0, end));
-    let next = restorer.conclude_from(partition, reading, waited, || is_decided, ends);
-    match next.map_err(|_error| Died)? {
-        Next::Wait => {}
+    let next =
+        restorer.conclude_from(partition, reading, waited, doubted, || is_decided, || Ok((0, end)));
+    let next = next.map_err(|_error| Died)?;
+    if matches!(next, Next::Doubt | Next::Again) {
+        owned.doubted_at.get_or_insert(now);
+    }
+    match next {
+        Next::Wait | Next::Doubt => {}
         Next::Again => owned.phase = Phase::Locating,
         Next::Refuse(refusal) => refuse(partition, owned, &refusal, &mut around.refusals),
         Next::Place(phase, offset) => {

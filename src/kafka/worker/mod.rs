@@ -103,6 +103,8 @@ pub(super) struct Worker {
 pub(super) struct Owned {
     pub(super) phase: Phase,
     pub(super) assigned_at: Instant,
+    /// When what was heard of it was first doubted.
+    doubted_at: Option<Instant>,
     record_at: Instant,
     /// When the last record handled was stored, milliseconds since the epoch.
     stored_ms: Option<i64>,
@@ -116,6 +118,7 @@ impl Owned {
         Self {
             phase: Phase::Locating,
             assigned_at: now,
+            doubted_at: None,
             record_at: now,
             stored_ms: None,
             tick_at: None,
