@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::cluster::{Message, Place};
+use super::super::partition::{Position, Scored};
+use super::cluster::{Message, Offset, Place};
 use super::producer::messages;
 use super::worker::Worker;
 use super::world::{Around, Outcome, scoring};
@@ -74,11 +75,16 @@ pub(super) fn check(
     }
     let mut expected = Streams::new();
     for partition in 0..partition_count {
-        if let Some(engine) = oracle(partition, partition_count, around, &mut expected, &mut found)
+        if let Some((engine, committed)) =
+            oracle(partition, partition_count, around, &mut expected, &mut found)
         {
             let served = workers.iter().flat_map(|worker| worker.settled());
-            for (_, scored) in served.filter(|(served, _)| *served == partition) {
-                let is_current = scored.offset_committed() == engine.offset_next();
+            let is_asked =
+                |(served, scored): &(i32, &Scored)| *served == partition && scored.seq().is_some();
+            for (_, scored) in served.filter(is_asked) {
+                let Position { offset_next, mark } = scored.position();
+                // A member that is gone and does not know it yet stands elsewhere.
+                let is_current = (offset_next, mark.to_string()) == committed;
                 if is_current && scored.engine().state_hash() != engine.state_hash() {
                     found.note(Kind::WrongState, &format!("partition {partition}"));
                 }
@@ -109,7 +115,7 @@ fn oracle(
     around: &mut Around,
     expected: &mut Streams,
     found: &mut Found,
-) -> Option<PartitionEngine> {
+) -> Option<(PartitionEngine, Offset)> {
     let committed = around.cluster.group.committed(partition).ok()?.cloned()?;
     let mut decisions = journal(partition, &committed.1, around, found)?;
     let Some(JournalRecord { decision: Decision::Genesis(genesis), .. }) = decisions.first() else {
@@ -148,7 +154,7 @@ fn oracle(
         engine.commit();
     }
     engine.commit();
-    Some(engine)
+    Some((engine, committed))
 }
 
 /// The decisions readers see, if they are the ones that were committed.
