@@ -24,7 +24,10 @@ mod restore;
 mod safeguard;
 mod service;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod span;
+mod steps;
 mod tail;
 mod topics;
 mod worker;

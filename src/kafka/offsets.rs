@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -36,6 +36,19 @@ pub(super) fn marked(
         element.set_metadata(mark.to_string());
     }
     Ok(list)
+}
+
+/// Where a consumer stands in a partition, markers passed over; `None` before the first record since it was moved.
+pub(super) fn position<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let positions = consumer.position().ok()?;
+    match positions.find_partition(topic, partition)?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    }
 }
 
 /// Asks the group's coordinator for what is committed of `partitions`. The consumer is `read_committed`, so the answer is stable: of a

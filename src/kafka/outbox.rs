@@ -9,6 +9,7 @@ use super::fact::Tally;
 use super::failure::Failure;
 use super::publisher::{Publication, Publisher};
 use super::settings::{Delivery, KafkaSettings};
+use super::steps::Transaction;
 use super::topics::Topics;
 use crate::engine::Effect;
 use crate::wire::{self, Origin, RecordRef};
@@ -60,8 +61,28 @@ impl Outbox {
         }))
     }
 
-    /// Writes a journal record of `partition`; at least once, it is acknowledged before anything that follows from it is sent.
-    pub(super) fn journal(&mut self, partition: i32, value: &[u8]) -> Result<(), Failure> {
+    /// Time until the open transaction is to be committed; `None` if none is open.
+    pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
+        let open = self.open.as_ref()?;
+        let due = open.since + self.settings.commit_interval;
+        let is_full = COMMIT_RECORDS <= open.tally.records;
+        Some(if is_full { Duration::ZERO } else { due.saturating_duration_since(now) })
+    }
+}
+
+impl Transaction for Outbox {
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.open().map(drop)
+    }
+
+    fn count_record(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.tally.records += 1;
+        }
+    }
+
+    /// At least once, it is acknowledged before anything that follows from it is sent.
+    fn journal(&mut self, partition: i32, value: &[u8]) -> Result<(), Failure> {
         self.open()?.partitions.insert(partition);
         self.publisher.send(&Publication {
             topic: self.topics.journal(),
@@ -77,8 +98,7 @@ impl Outbox {
         }
     }
 
-    /// Performs `effects` of `partition`, caused by `original` and scored by the policy of this fingerprint, in order.
-    pub(super) fn perform(
+    fn perform(
         &mut self,
         partition: i32,
         policy: u64,
@@ -104,13 +124,5 @@ impl Outbox {
             }
         }
         Ok(())
-    }
-
-    /// Time until the open transaction is to be committed; `None` if none is open.
-    pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
-        let open = self.open.as_ref()?;
-        let due = open.since + self.settings.commit_interval;
-        let is_full = COMMIT_RECORDS <= open.tally.records;
-        Some(if is_full { Duration::ZERO } else { due.saturating_duration_since(now) })
     }
 }

@@ -16,7 +16,6 @@ use super::member::{self, Rebalance};
 use super::native::Taint;
 use super::offsets::{self, Committed};
 use super::restore::Phase;
-use super::settings::Delivery;
 use super::worker::{Owned, Worker};
 use crate::live::PartitionStatus;
 
@@ -167,16 +166,7 @@ impl Worker {
         else {
             return Settlement::Dropped;
         };
-        // At least once, the journal may hold decisions the offset knows nothing of: only the log tells.
-        if self.shared.settings.delivery == Delivery::AtLeastOnce {
-            return Settlement::Dropped;
-        }
-        let Some(Ok(found)) = committed else { return Settlement::Dropped };
-        match scored.is_committed_at(*found) {
-            Some(true) => Settlement::Kept,
-            Some(false) => Settlement::Undone,
-            None => Settlement::Dropped,
-        }
+        scored.settle(self.shared.settings.delivery, committed)
     }
 
     /// Asks what is committed until there is an answer for each.

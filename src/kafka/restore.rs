@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::error::{Error, Result};
 use super::member::Member;
-use super::native::FetchedRecord;
+use super::native;
 use super::offsets;
 use super::partition::{Journalled, Position, Scored};
 use super::reference::{ReferenceLog, refuse_lasting};
@@ -24,7 +24,7 @@ use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
 use crate::engine::ENGINE;
 use crate::wire::{
-    self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, policy_fingerprint,
+    self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, RecordRef, policy_fingerprint,
 };
 
 /// One question to the broker; it is asked again until the step is overdue.
@@ -35,7 +35,8 @@ const OVERDUE: Duration = Duration::from_secs(120);
 const JOURNAL_SLICE: usize = 1000;
 /// Records after which a replay forgets how to undo them.
 const COMMITTED: u64 = 256;
-/// How long "no committed offset" is doubted while the journal says there was one.
+/// How long "no committed offset" is doubted while the journal says there was one, and the end of a reference log the journal has
+/// seen more of.
 const DOUBT: Duration = Duration::from_secs(30);
 
 /// Why a partition is not served, and what to do.
@@ -170,7 +171,7 @@ impl Reading {
         }
     }
 
-    fn take(&mut self, value: &[u8]) {
+    pub(super) fn take(&mut self, value: &[u8]) {
         if self.problem.is_some() || self.is_at_mark() {
             return;
         }
@@ -183,6 +184,11 @@ impl Reading {
             },
             Err(error) => self.problem = Some(error),
         }
+    }
+
+    /// The journal, as far as it can be seen, is read.
+    pub(super) const fn end(&mut self) {
+        self.is_at_end = true;
     }
 
     fn is_at_mark(&self) -> bool {
@@ -198,6 +204,11 @@ impl Reading {
             && self.is_at_end
             && self.committed.is_none_or(|committed| self.chain.seq() >= Some(committed.mark.seq));
         self.problem.is_some() || is_at_mark || has_no_mark || is_ahead
+    }
+
+    /// It holds no history.
+    const fn is_empty(&self) -> bool {
+        self.genesis.is_none()
     }
 
     /// How far the reference log must have been read for what is to be repeated.
@@ -226,17 +237,15 @@ impl Replay {
     /// Handles one record again. One that is not part of what is to be restored changes nothing.
     pub(super) fn take(
         &mut self,
-        record: &FetchedRecord<'_>,
+        offset: i64,
+        original: RecordRef<'_>,
         reference: &ReferenceLog,
     ) -> Result<(), Refusal> {
-        let offset = record.offset();
         if offset < self.scored.offset_next() || self.target.offset_next <= offset {
             return Ok(());
         }
         self.repeat_until(offset, reference)?;
-        let headers = record.headers();
-        let decoded = wire::decode(record.as_ref(&headers), Expect::EventsTopic);
-        self.scored.handle(offset, decoded, &mut Vec::new());
+        self.scored.handle(offset, wire::decode(original, Expect::EventsTopic), &mut Vec::new());
         self.records += 1;
         if self.records.is_multiple_of(COMMITTED) {
             self.scored.commit();
@@ -345,7 +354,7 @@ impl Restorer {
                     reading(message.partition(), &|reading| reading.take(value));
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    reading(partition, &|reading| reading.is_at_end = true);
+                    reading(partition, &|reading| reading.end());
                 }
                 Some(Err(error)) => refuse_lasting(error)?,
             }
@@ -353,7 +362,8 @@ impl Restorer {
         Ok(())
     }
 
-    /// What follows from a journal, `waited` after its partition was assigned.
+    /// What follows from a journal, `waited` after its partition was assigned and `doubted` after the first doubt about what was
+    /// heard of it.
     ///
     /// # Errors
     /// If the step is overdue, or the system has no randomness for a new history.
@@ -363,6 +373,22 @@ impl Restorer {
         partition: i32,
         reading: &Reading,
         waited: Duration,
+        doubted: Duration,
+    ) -> Result<Next> {
+        let is_decided = || self.is_journal_decided(partition);
+        let ends = || member.fetch_watermarks(self.topics.events(), partition, QUESTION);
+        self.conclude_from(partition, reading, waited, doubted, is_decided, ends)
+    }
+
+    /// The same; whether all of the journal `is_decided`, and the `ends` of the log, are asked for once they matter.
+    pub(super) fn conclude_from(
+        &self,
+        partition: i32,
+        reading: &Reading,
+        waited: Duration,
+        doubted: Duration,
+        is_decided: impl FnOnce() -> bool,
+        ends: impl FnOnce() -> Result<(i64, i64), KafkaError>,
     ) -> Result<Next> {
         if !reading.is_done(self.settings.delivery) {
             return wait(partition, "reading the journal", waited, "no answer");
@@ -372,19 +398,33 @@ impl Restorer {
         }
         // Whoever had the partition before may have read further. What is lost, the replay will find missing.
         let is_behind = self.reference.latest().offset_next < reading.reference_offset_next();
-        if is_behind && waited < DOUBT {
-            return Ok(Next::Wait);
+        if is_behind && doubted < DOUBT {
+            return Ok(Next::Doubt);
         }
         let is_exact = self.settings.delivery == Delivery::ExactlyOnce;
-        if is_exact && reading.committed.is_none() && reading.genesis.is_some() && waited < DOUBT {
+        if is_exact && reading.committed.is_none() && reading.genesis.is_some() && doubted < DOUBT {
             return Ok(Next::Again);
         }
-        match member.fetch_watermarks(self.topics.events(), partition, QUESTION) {
+        if reading.is_empty() && !is_decided() {
+            return wait(partition, "reading the journal", waited, "a transaction is open in it");
+        }
+        match ends() {
             Ok((start, end)) => self.place(reading, start, end),
             Err(error) => {
                 wait(partition, "asking for the ends of the log", waited, &error.to_string())
             }
         }
+    }
+
+    /// Whether the journal is passed to its very end, beyond which no transaction is undecided. The end of what can be seen is not
+    /// enough to begin a history: the one that is there may not be visible yet, and the coordinator forgetful.
+    fn is_journal_decided(&self, partition: i32) -> bool {
+        let Some(journal) = &self.journal else { return false };
+        let topic = self.topics.journal();
+        let start = || Some(journal.fetch_watermarks(topic, partition, QUESTION).ok()?.0);
+        let passed = offsets::position(journal, topic, partition).or_else(start);
+        let end = native::high_watermark(journal, topic, partition);
+        passed.zip(end).is_some_and(|(passed, end)| end <= passed)
     }
 
     /// Where a journal that is read puts its partition, whose log reaches from `start` to `end`.
@@ -498,7 +538,9 @@ impl Restorer {
 pub(super) enum Next {
     /// Nothing yet.
     Wait,
-    /// The committed offset is to be asked for again.
+    /// Nothing yet: what was heard is doubted.
+    Doubt,
+    /// The same, and the committed offset is to be asked for again.
     Again,
     /// The partition is read from this offset in this phase.
     Place(Phase, i64),
@@ -521,7 +563,7 @@ pub(super) fn wait(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::super::reference::tests::{log_of, published};
@@ -530,7 +572,7 @@ mod tests {
     use crate::model::{EventTime, Policy};
     use crate::wire::{CommitMark, Encoding};
 
-    fn restorer(delivery: Delivery) -> Restorer {
+    pub(in super::super) fn restorer(delivery: Delivery) -> Restorer {
         let settings = KafkaSettings {
             bootstrap_servers: "nowhere:1".to_owned(),
             group_id: "group".to_owned(),
@@ -666,7 +708,7 @@ mod tests {
             match restorer.place(&reading, 0, 40).unwrap() {
                 Next::Place(_, offset) => format!("from {offset}"),
                 Next::Refuse(refusal) => refusal.to_string(),
-                Next::Wait | Next::Again => "neither".to_owned(),
+                Next::Wait | Next::Doubt | Next::Again => "neither".to_owned(),
             }
         };
         assert_eq!(placed(log), "from 10");

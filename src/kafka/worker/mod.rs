@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -24,6 +23,7 @@ use super::fact::{Fact, Observer};
 use super::failure::Failure;
 use super::member::{self, Member, Rebalances};
 use super::native::FetchQueue;
+use super::offsets;
 use super::outbox::Outbox;
 use super::partition::Scored;
 use super::publisher::Publisher;
@@ -103,6 +103,8 @@ pub(super) struct Worker {
 pub(super) struct Owned {
     pub(super) phase: Phase,
     pub(super) assigned_at: Instant,
+    /// When what was heard of it was first doubted.
+    doubted_at: Option<Instant>,
     record_at: Instant,
     /// When the last record handled was stored, milliseconds since the epoch.
     stored_ms: Option<i64>,
@@ -116,6 +118,7 @@ impl Owned {
         Self {
             phase: Phase::Locating,
             assigned_at: now,
+            doubted_at: None,
             record_at: now,
             stored_ms: None,
             tick_at: None,
@@ -278,14 +281,9 @@ impl Owned {
     }
 }
 
-/// Where the consumer stands, markers passed over; `None` before the first record since it was moved.
+/// Where the consumer stands in the events topic.
 fn position(shared: &Shared, member: &Member, partition: i32) -> Option<i64> {
-    let positions = member.position().ok()?;
-    let found = positions.find_partition(shared.topics.events(), partition)?;
-    match found.offset() {
-        Offset::Offset(offset) => Some(offset),
-        _ => None,
-    }
+    offsets::position(member, shared.topics.events(), partition)
 }
 
 /// Shows what a partition is scored by, and which rules gather.

@@ -86,13 +86,20 @@ impl Worker {
 
     /// Puts a partition where its journal says, once it is read.
     fn place(&mut self, partition: i32) -> Result<()> {
-        let waited = self.waited(partition, clock::now());
-        let Some(Owned { phase: Phase::Reading(reading), .. }) = self.partitions.get(&partition)
+        let now = clock::now();
+        let waited = self.waited(partition, now);
+        let Some(Owned { phase: Phase::Reading(reading), doubted_at, .. }) =
+            self.partitions.get_mut(&partition)
         else {
             return Ok(());
         };
-        match self.restorer.conclude(&self.member, partition, reading, waited)? {
-            Next::Wait => {}
+        let doubted = doubted_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let next = self.restorer.conclude(&self.member, partition, reading, waited, doubted)?;
+        if matches!(next, Next::Doubt | Next::Again) {
+            doubted_at.get_or_insert(now);
+        }
+        match next {
+            Next::Wait | Next::Doubt => {}
             Next::Again => {
                 self.restorer.close_journal(partition);
                 self.set_phase(partition, Phase::Locating);
