@@ -4,6 +4,7 @@
 mod about;
 mod command;
 mod demo;
+mod drain;
 mod erase;
 mod explain;
 mod fetch;
@@ -13,6 +14,7 @@ mod organisation;
 mod plant_check;
 mod policy;
 mod replay;
+mod resume;
 mod retract;
 mod run;
 mod suppress;
@@ -47,6 +49,10 @@ enum Verb {
     Demo(demo::DemoArgs),
     /// Score events from Kafka as they come: the service
     Run(run::RunArgs),
+    /// Let stopped partitions go on
+    Resume(resume::ResumeArgs),
+    /// Have every instance commit and leave, before a version with another engine
+    Drain(drain::DrainArgs),
     /// Run the engine over history in files
     Replay(replay::ReplayArgs),
     /// Say why a customer's score is what it is, and verify it
@@ -78,6 +84,8 @@ impl Verb {
         match self {
             Self::Demo(args) => demo::demo(&args),
             Self::Run(args) => run::run(&args),
+            Self::Resume(args) => resume::resume(&args),
+            Self::Drain(args) => drain::drain(&args),
             Self::Replay(args) => replay::replay(&args),
             Self::Explain(args) => explain::run(&args),
             Self::Retract(args) => retract::run(&args),

@@ -54,7 +54,9 @@ fn partition_of(live: &Live, id: &str) -> Result<i32, Problem> {
 fn inbox_of(live: &Live, partition: i32) -> Result<SyncSender<Query>, Problem> {
     let status = live.partitions.get(&partition).ok_or(Problem::NotOwnedHere(partition))?;
     match &status.state {
-        PartitionState::Running => Ok(status.inbox.clone()),
+        PartitionState::Running | PartitionState::Stopped(_) => Ok(status.inbox.clone()),
+        // A restore may be paused too: then nobody answers, which the asker sees.
+        PartitionState::Paused(_) => Ok(status.inbox.clone()),
         PartitionState::Restoring => {
             Err(Problem::Restoring { partition, percent: percent(status.restored_ratio) })
         }

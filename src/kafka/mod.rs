@@ -4,6 +4,7 @@
 //! state back from the logs, `rebalance` gives and takes partitions, `publisher` ends transactions, `native` holds the one piece
 //! of unsafe code. Nothing here decides anything about trust.
 
+mod breaker;
 mod clock;
 mod embedded;
 mod error;
@@ -21,16 +22,20 @@ mod reference;
 mod restore;
 mod service;
 mod settings;
+mod stops;
 mod tail;
 mod topics;
+mod upgrade;
 mod worker;
 
+pub use breaker::DeadLetterLimit;
 pub(crate) use clock::wall_ms;
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, Result};
 pub use fact::{Fact, Observer, Settlement, Tally};
 pub use produce::{Placed, ProduceError, TopicWriter, send_event};
 pub use service::Service;
-pub use settings::{Delivery, KafkaSettings, Scoring};
+pub use settings::{Delivery, KafkaSettings, Limits, Scoring};
+pub use stops::{StoppedPartition, ask, stopped_partitions};
 pub use tail::{TailRecord, TopicTail};
 pub use topics::{Expiry, expiries};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use goodfaith::engine::{Input, PartitionEngine, RollUps, Settings};
 use goodfaith::generate::{self, Generator};
-use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Observer, Scoring, Service};
+use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Limits, Observer, Scoring, Service};
 use goodfaith::live::Live;
 use goodfaith::model::{Catalogue, Event, EventTime, Policy, ReferenceChange};
 use goodfaith::wire::{
@@ -93,6 +93,8 @@ impl Deployment {
             partitions: PARTITIONS,
             replication_factor: 1,
             idle_after: None,
+            ticks_without_traffic: false,
+            limits: Limits::default(),
             // A member that dies is missed early, so that no test waits for the 45 s of production.
             properties: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
         };
