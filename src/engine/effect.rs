@@ -1,11 +1,15 @@
 //! All that an engine can ask for. The shell performs it, in order, in one transaction.
 
+use serde::{Deserialize, Serialize};
+
 use super::input::Rejection;
 use super::organisation::OrganisationPart;
 use super::output::Output;
 
 /// Where in its partition an effect comes from: strictly increasing, in this order of fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct SourcePosition {
     /// The offset of the causing record; of a tick, the offset before which it applies.
     pub offset: i64,

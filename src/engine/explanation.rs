@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::entry::Entry;
 use super::publish::Moved;
-use super::store::Entry;
 use super::view::{CustomerView, MoneyView};
 use crate::model::output::ScoreChanged;
 use crate::model::restore::{Restoration, restorations};

@@ -1,7 +1,9 @@
 //! One partition as a pure state machine: inputs in, effects out, in a fixed order. It performs nothing itself.
 
 mod effect;
+mod entry;
 mod explanation;
+mod image;
 mod input;
 mod organisation;
 mod output;
@@ -12,10 +14,13 @@ mod view;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 pub use effect::{Action, Effect, SourcePosition};
+pub use entry::LAYOUT;
 pub use explanation::{Explanation, Grounds, explain, explain_change};
+pub use image::{Image, ImageError};
 pub use input::{Input, Reason, Rejection};
 pub use organisation::{OrganisationPart, RollUps};
 pub use output::{Output, Stream};
@@ -27,9 +32,10 @@ pub use crate::model::output::{Breach, EvidenceNote, OutputBody, ScoreChanged};
 pub use crate::model::squeeze::{Comparator, SqueezeAlert, SqueezeChange};
 pub use crate::model::{DimensionReading, LoyaltyReading, TrustReading};
 
+use self::entry::Entry;
 use self::publish::StepCount;
-use self::store::{Entry, Store};
-use crate::model::customer::{Customer, ring_hash};
+use self::store::Store;
+use crate::model::customer::{Customer, RingHash};
 use crate::model::event::Body;
 use crate::model::organisation::{Organisation, RollUp, Unit};
 use crate::model::squeeze::SqueezeState;
@@ -58,7 +64,7 @@ pub struct Settings {
 }
 
 /// What the engine counted so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Records taken in.
     pub records: u64,
@@ -90,14 +96,17 @@ pub struct PartitionEngine {
 }
 
 /// All the engine owns besides its customers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Header {
     offset_next: i64,
     /// Where the last effect came from; the ordinal is the next one's.
     source: SourcePosition,
     reference_offset_next: i64,
+    /// As of that offset: not in an image, which the reference log completes.
+    #[serde(skip)]
     catalogue: Arc<Catalogue>,
-    /// In force.
+    /// In force; not in an image either.
+    #[serde(skip)]
     policy: Arc<Policy>,
     warming: Warming,
     watermark: Option<EventTime>,
@@ -241,12 +250,12 @@ impl PartitionEngine {
 
     /// Checks an event of a customer in the order of the contract; one that fails changes nothing.
     fn observe_customer(&mut self, event: CustomerEvent, effects: &mut Vec<Effect>) {
-        let held = self.store.get(&event.customer).map(|entry| &entry.customer);
         let refused_until = self.store.refused_until(self.settings.salt, &event.customer);
         if refused_until.is_some_and(|until| event.time <= until) {
             return self.reject(rejection(Reason::Erased, &event), effects);
         }
-        let record = ring_hash([&event.source, &event.id]);
+        let held = self.store.touch(&event.customer).map(|entry| &entry.customer);
+        let record = RingHash::of([&event.source, &event.id]);
         if held.is_some_and(|customer| customer.records.contains(&record)) {
             self.header.counters.duplicates += 1;
             return;
@@ -270,7 +279,7 @@ impl PartitionEngine {
     }
 
     /// Applies an accepted event as one step of its customer.
-    fn apply(&mut self, event: &CustomerEvent, record: u64, effects: &mut Vec<Effect>) {
+    fn apply(&mut self, event: &CustomerEvent, record: RingHash, effects: &mut Vec<Effect>) {
         let Settings { audit, .. } = &self.settings;
         let Header { policy, catalogue, warming, .. } = &self.header;
         let id = &event.customer;
@@ -400,7 +409,7 @@ impl PartitionEngine {
         let is_new = self.header.published_hour.replace(hour).is_some_and(|before| before < hour);
         let Some(organisation) = self.organisation.as_mut().filter(|_| is_new) else { return };
         for (unit, roll_up) in organisation.take_changed() {
-            let part = OrganisationPart::new(unit, roll_up, watermark, &self.settings.policy);
+            let part = OrganisationPart::new(unit, roll_up, watermark, &self.header.policy);
             self.push(Action::PublishPart(Box::new(part)), effects);
         }
     }
@@ -445,7 +454,7 @@ impl PartitionEngine {
     pub fn state_hash(&self) -> u64 {
         let mut hash = Xxh3::new();
         hash.update(format!("{:?}", self.header).as_bytes());
-        self.store.describe(&mut |text| hash.update(text.as_bytes()));
+        self.store.describe(&mut |bytes| hash.update(bytes));
         if let Some(organisation) = &self.organisation {
             organisation.describe(&mut |text| hash.update(text.as_bytes()));
         }
@@ -497,26 +506,26 @@ impl PartitionEngine {
         self.store.len()
     }
 
-    /// Rough size of all customers in bytes, estimated from a sample of them.
+    /// Bytes all customers take as of the last commit: packed, with their ids and places in the index.
     pub fn store_bytes(&self) -> usize {
         self.store.bytes()
     }
 
     /// The trust state of one customer, unrounded.
-    pub fn trust(&self, id: &str) -> Option<&TrustState> {
-        self.store.get(id).map(|entry| &entry.customer.trust)
+    pub fn trust(&self, id: &str) -> Option<TrustState> {
+        self.store.read(id).map(|entry| entry.customer.trust.clone())
     }
 
     /// One customer, read at the later of its `as_of` and the watermark.
     pub fn customer(&self, id: &str) -> Option<CustomerView> {
         self.store
-            .get(id)
-            .map(|entry| view::read(entry, self.header.watermark, &self.header.policy))
+            .read(id)
+            .map(|entry| view::read(&entry, self.header.watermark, &self.header.policy))
     }
 
     /// One customer as [`Self::customer`] reads it, with the grounds of its explanation.
     pub fn explain(&self, id: &str) -> Option<Explanation> {
-        let entry = self.store.get(id)?;
+        let entry = &*self.store.read(id)?;
         let (policy, catalogue) = (&self.header.policy, &self.header.catalogue);
         let view = view::read(entry, self.header.watermark, policy);
         let grounds = explanation::grounds(entry, view.as_of, policy, catalogue);

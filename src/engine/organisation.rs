@@ -1,8 +1,8 @@
 //! Roll-ups over an organisation as part of an engine: what a step adds to them, and when a part is published. A part is this
 //! partition's share of one unit; whoever reads parts adds up all partitions. None of it is about a single customer.
 
+use super::entry::Entry;
 use super::publish::Publication;
-use super::store::Entry;
 use crate::model::customer::Customer;
 use crate::model::event::words;
 use crate::model::organisation::{Organisation, RollUp, Standing, Unit};

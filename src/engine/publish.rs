@@ -1,8 +1,10 @@
 //! One step over a customer, and what of its outcome is published: what changed enough to be worth saying.
 
+use serde::{Deserialize, Serialize};
+
+use super::entry::Entry;
 use super::organisation;
 use super::output::Stream;
-use super::store::Entry;
 use crate::model::organisation::Organisation;
 use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
 use crate::model::step::Step;
@@ -12,7 +14,7 @@ use crate::model::{
 };
 
 /// What was last published of a customer.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Publication {
     /// T at the end of the last step, unrounded; `None` before any evidence.
     score_at_last_step: Option<f64>,
@@ -29,7 +31,7 @@ pub(super) struct Publication {
 }
 
 /// How T moved at its last publication: what of the record is not in the state anyway. Kept small, for there is one a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
     /// The record's time: the step's `as_of`.
     pub at: EventTime,

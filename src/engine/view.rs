@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::store::Entry;
+use super::entry::Entry;
 use crate::model::customer::Overflows;
 use crate::model::squeeze::{SqueezeSlot, SqueezeState, SqueezeType};
 use crate::model::{

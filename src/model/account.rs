@@ -1,9 +1,11 @@
 //! A customer's money with the firm, each currency apart.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Currency, Money};
 
 /// One currency's sums, minor units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct Account {
     /// Invoices, charges and fees, less what was waived.
     pub billed: i64,
@@ -23,7 +25,7 @@ impl Account {
 }
 
 /// A customer's accounts. Currencies are never added together.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct Accounts(Vec<(Currency, Account)>);
 
 impl Accounts {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -120,7 +121,7 @@ fn is_of_rule(kind: SqueezeType, key: &str) -> bool {
 }
 
 /// The time a rule gathers before it may open a squeeze.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarmUp {
     /// The watermark when its policy came into force.
     pub since: EventTime,
@@ -133,7 +134,7 @@ pub struct WarmUp {
 ///
 /// A rule that gathers is evaluated as ever. What it finds is kept pending, and opens at the first evaluation after the window;
 /// squeezes that are open go on, and one that was over is not taken up again before.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Warming(BTreeMap<SqueezeType, WarmUp>);
 
 impl Warming {

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::account::Accounts;
@@ -27,9 +28,10 @@ const INTERNAL_PROMISES: usize = 16;
 pub const FEW: usize = 4;
 
 /// All that is remembered of one customer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Customer {
     /// Who.
+    #[serde(skip)]
     pub id: Arc<str>,
     /// The largest accepted event time.
     pub clock: EventTime,
@@ -38,9 +40,9 @@ pub struct Customer {
     /// The first accepted event's time.
     pub first_seen: EventTime,
     /// Hashes of source and id of the last accepted records.
-    pub records: Ring<u64>,
+    pub records: Ring<RingHash>,
     /// Hashes of the last natural keys.
-    pub natural_keys: Ring<u64>,
+    pub natural_keys: Ring<RingHash>,
     /// What is waited for.
     pub timers: Timers,
     /// Earned trust: firm conduct only.
@@ -88,7 +90,7 @@ pub struct Customer {
 }
 
 /// How often a bound was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct Overflows {
     /// Promises that left an overfull ledger.
     pub ledger: u64,
@@ -103,7 +105,7 @@ pub struct Overflows {
 }
 
 /// Direct evidence in the ring.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeldEvidence {
     /// Names it.
     pub id: EvidenceId,
@@ -116,7 +118,7 @@ pub struct HeldEvidence {
 }
 
 /// A promise the firm made to itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InternalPromise {
     /// Names it.
     pub id: Text,
@@ -127,7 +129,7 @@ pub struct InternalPromise {
 }
 
 /// A quote and what was charged on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
     /// Names it.
     pub id: Text,
@@ -142,7 +144,7 @@ pub struct Quote {
 }
 
 /// Money the firm holds for a customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credit {
     /// Names it.
     pub id: Text,
@@ -157,7 +159,7 @@ pub struct Credit {
 }
 
 /// A contact that was closed as resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolvedContact {
     /// The issue, or the contact itself if it named none.
     pub issue: Text,
@@ -172,7 +174,7 @@ pub struct ResolvedContact {
 }
 
 /// A penalty fee.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fee {
     /// Names it.
     pub id: Text,
@@ -189,7 +191,7 @@ pub struct Fee {
 }
 
 /// A price guarantee on an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guarantee {
     /// The order.
     pub order_id: Text,
@@ -205,13 +207,25 @@ pub struct Guarantee {
     pub remedied: i64,
 }
 
-/// The hash a record or natural key is remembered by: XXH3-64, seed 0, over the parts, a line feed between them.
+/// XXH3-64, seed 0, over the parts, a line feed between them.
 pub fn ring_hash(parts: [&str; 2]) -> u64 {
     let mut hash = Xxh3::new();
     hash.update(parts[0].as_bytes());
     hash.update(b"\n");
     hash.update(parts[1].as_bytes());
     hash.digest()
+}
+
+/// What a record or natural key is remembered by: its [`ring_hash`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+// Bytes, not a number: a hash would take two more of them if packed as one.
+pub struct RingHash([u8; 8]);
+
+impl RingHash {
+    /// The hash of these parts.
+    pub fn of(parts: [&str; 2]) -> Self {
+        Self(ring_hash(parts).to_le_bytes())
+    }
 }
 
 impl Customer {
@@ -251,7 +265,7 @@ impl Customer {
 
     /// Is this the first event with the natural key? If not, the step is marked a duplicate.
     pub fn is_first(&mut self, step: &mut Step<'_>, kind: &str, key: &str) -> bool {
-        let is_first = self.natural_keys.insert(ring_hash([kind, key]));
+        let is_first = self.natural_keys.insert(RingHash::of([kind, key]));
         step.is_duplicate |= !is_first;
         is_first
     }
@@ -428,29 +442,6 @@ impl Customer {
         if scope == ConsentScope::Marketing {
             super::fact::keep_latest(&mut self.marketing_consent, Fact::new(step.stamp(), granted));
         }
-    }
-
-    /// Bytes held beyond the record itself, roughly: what its lists have allocated.
-    pub fn heap_bytes(&self) -> usize {
-        let evidence = |list: &Vec<Evidence>| list.capacity() * size_of::<Evidence>();
-        let promises = self.promises.iter().map(|slot| evidence(&slot.evidence)).sum::<usize>();
-        let failures = self.failures.iter().map(|slot| evidence(&slot.evidence)).sum::<usize>();
-        let references = |slot: &SqueezeSlot| slot.references.capacity() * size_of::<Text>();
-        self.records.allocated_bytes()
-            + self.natural_keys.allocated_bytes()
-            + self.evidence.allocated_bytes()
-            + self.timers.allocated_bytes()
-            + self.trust.heap_bytes()
-            + promises
-            + failures
-            + self.internal_promises.capacity() * size_of::<InternalPromise>()
-            + self.standing.as_ref().map_or(0, |_| size_of::<Standing>())
-            + self.promises.capacity() * size_of::<PromiseSlot>()
-            + self.failures.capacity() * size_of::<FailureSlot>()
-            + self.squeezes.iter().map(references).sum::<usize>()
-            + self.squeezes.capacity() * size_of::<SqueezeSlot>()
-            + self.subscriptions.iter().map(Subscription::allocated_bytes).sum::<usize>()
-            + self.subscriptions.capacity() * size_of::<Subscription>()
     }
 
     /// The customer could leave without a fee and nobody stands in the way.

@@ -6,6 +6,8 @@
 //!
 //! Source: Cormode, Shkapenyuk, Srivastava, Xu, *Forward Decay*, ICDE 2009.
 
+use serde::{Deserialize, Serialize};
+
 use super::EventTime;
 use super::number::exp2;
 
@@ -67,7 +69,7 @@ impl ReadTime {
 /// sum.add(3.0, start, half_life_ms);
 /// assert_eq!(sum.mass(start.plus_days(360), half_life_ms), 0.75);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct Accumulator {
     /// The latest epoch of any addition, in half-lives since the Unix epoch; 0 before the first.
     epoch: i64,

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{EventTime, Money, Period, PlanVersion, PolicyDocument, Text};
 
 /// One decoded record.
@@ -102,7 +104,7 @@ pub enum ReferenceChange {
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name { $($(#[$vmeta])* $variant),+ }
 
         impl $name {
@@ -301,7 +303,7 @@ pub struct BilledSubscription {
 }
 
 /// `subscription.started`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionStarted {
     /// The subscription.
     pub subscription_id: Text,
@@ -347,7 +349,7 @@ pub struct Renewal {
 }
 
 /// `service.failed`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceFailed {
     /// Natural key.
     pub failure_id: Text,

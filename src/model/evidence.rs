@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::event::words;
@@ -127,7 +128,7 @@ impl Class {
 }
 
 /// For or against the firm. `Positive` sorts first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Sign {
     /// For: enters r.
     Positive,
@@ -146,7 +147,7 @@ impl Sign {
 }
 
 /// Names one evidence: the first 8 bytes of SHA-256 over class, line feed, key. Written as 16 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EvidenceId([u8; 8]);
 
 impl EvidenceId {
@@ -183,7 +184,7 @@ impl fmt::Debug for EvidenceId {
 }
 
 /// One evidence: what was judged, for or against, how much, and when.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// What kind of act.
     pub class: Class,

@@ -1,9 +1,11 @@
 //! Facts with their place in time, merged so that the order of arrival does not show.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Currency, EventTime, Money, Text};
 
 /// When an event happened, and its id to break ties.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// When it happened.
     pub time: EventTime,
@@ -12,7 +14,7 @@ pub struct Stamp {
 }
 
 /// Something an event said.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Fact<T> {
     /// Which event.
     pub at: Stamp,
@@ -49,7 +51,7 @@ pub fn keep_latest<T>(slot: &mut Option<Fact<T>>, fact: Fact<T>) {
 }
 
 /// Amounts added up, each currency apart.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct Sums(Vec<(Currency, i64)>);
 
 impl Sums {

@@ -1,5 +1,7 @@
 //! One service failure: its facts, and the evidence they support, a pure function of them.
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Cause, DetectedBy, ServiceFailed};
 use super::fact::{Fact, Stamp, keep_earliest};
 use super::organisation::Origin;
@@ -8,7 +10,7 @@ use super::weight::evidence_weight;
 use super::{Class, EventTime, Evidence, Policy, Sign, Text};
 
 /// All that is known of one failure.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailureSlot {
     /// Names it within the customer.
     pub id: Text,

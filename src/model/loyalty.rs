@@ -1,6 +1,8 @@
 //! Loyalty from voluntary behaviour: to consider, to rely, to forgive. Inertia is not loyalty. Dual-use, so it leaves through a
 //! restricted output only, and never feeds the score.
 
+use serde::{Deserialize, Serialize};
+
 use super::customer::{Customer, FEW};
 use super::decay::Accumulator;
 use super::opinion::BetaPair;
@@ -11,7 +13,7 @@ use super::timer::TimerKind;
 use super::{EventTime, Micros, Policy, Text};
 
 /// What a customer's behaviour says.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Loyalty {
     /// C: willing to come back.
     pub consider: BetaPair,
@@ -36,7 +38,7 @@ pub struct Loyalty {
 }
 
 /// Sums over all trials that ended.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Reciprocity {
     /// How many.
     pub trials: u64,
@@ -46,13 +48,13 @@ pub struct Reciprocity {
     pub variance: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Trial {
     key: Text,
     opened_at: EventTime,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Gift {
     remedy_id: Text,
     opened_at: EventTime,

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An ISO 4217 style code: three capital letters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
@@ -32,7 +34,7 @@ impl fmt::Display for Currency {
 }
 
 /// An amount in minor units (pence, cents) of one currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Money {
     /// Minor units; within ±2⁵³ when it comes from an event.
     pub minor: i64,
@@ -87,7 +89,7 @@ impl fmt::Display for Money {
 }
 
 /// How long a price buys: `PnM`, `PnY` or `PnD`, n ≥ 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Period {
     /// Calendar months.
     Months(u32),

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// 2^x.
 pub fn exp2(x: f64) -> f64 {
     libm::exp2(x)
@@ -39,7 +41,7 @@ pub const fn div_half_even(numerator: i128, denominator: i128) -> i128 {
 }
 
 /// A decimal with six places, in millionths.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Micros(i64);
 
 impl Micros {

@@ -4,6 +4,8 @@
 //!
 //! Source: Jøsang & Ismail, *The Beta Reputation System*, Bled 2002; Jøsang, *Subjective Logic*, Springer 2016.
 
+use serde::{Deserialize, Serialize};
+
 use super::interval::{beta_interval, incomplete_beta};
 use super::{Accumulator, EventTime};
 
@@ -93,7 +95,7 @@ impl Opinion {
 }
 
 /// A customer's or a read-out's own opinion: two decayed sums of one half-life, without λ, on the neutral prior.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct BetaPair {
     /// Mass for.
     pub r: Accumulator,

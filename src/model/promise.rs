@@ -1,5 +1,7 @@
 //! One promise: its facts, merged whatever order they come in, and what became of it: a pure function of them.
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Attested, Basis, Cause, Party, Verdict, words};
 use super::fact::{Fact, Stamp, Sums, keep_earliest, keep_latest};
 use super::lateness::lateness_share;
@@ -37,7 +39,7 @@ impl Template {
 }
 
 /// What was promised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// Decides its importance.
     pub kind: Text,
@@ -54,7 +56,7 @@ pub struct Made {
 }
 
 /// A move of the due time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renegotiation {
     /// The due time agreed.
     pub new_due_at: EventTime,
@@ -63,7 +65,7 @@ pub struct Renegotiation {
 }
 
 /// How a promise was broken, in the firm's own words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admission {
     /// Who says so.
     pub attested_by: Attested,
@@ -92,7 +94,7 @@ pub enum PromiseFact {
 const RENEGOTIATIONS: usize = 4;
 
 /// All that is known of one promise.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromiseSlot {
     /// Names it within the customer.
     pub id: Text,
@@ -121,7 +123,7 @@ pub struct PromiseSlot {
 }
 
 /// What was said and done about a promise or failure: the earliest of each by time, and the money.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Aftermath {
     /// First notice about it.
     pub notice: Option<EventTime>,

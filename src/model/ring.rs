@@ -2,20 +2,13 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// How many entries every ring of a customer holds.
 pub const RING_LENGTH: usize = 64;
-/// By how many a full ring grows: most customers never fill one.
-const GROWTH: usize = 8;
-
-/// Appends `entry` with no room to spare. A customer's lists are short and there are millions of them: a vector begins with four places
-/// and doubles, which costs more memory than what it holds.
-pub fn push_tight<T>(list: &mut Vec<T>, entry: T) {
-    list.reserve_exact(1);
-    list.push(entry);
-}
 
 /// The last [`RING_LENGTH`] entries, oldest first; when full, the oldest leaves.
-#[derive(Debug, Clone, PartialEq, Hash)]
+#[derive(Debug, Clone, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Ring<T>(VecDeque<T>);
 
 impl<T> Default for Ring<T> {
@@ -29,8 +22,6 @@ impl<T> Ring<T> {
     pub fn push(&mut self, entry: T) {
         if self.0.len() == RING_LENGTH {
             self.0.pop_front();
-        } else if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(GROWTH);
         }
         self.0.push_back(entry);
     }
@@ -43,11 +34,6 @@ impl<T> Ring<T> {
     /// Oldest first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut()
-    }
-
-    /// Bytes it has allocated.
-    pub fn allocated_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<T>()
     }
 }
 
@@ -78,16 +64,5 @@ mod tests {
         assert!(!ring.contains(&0));
         assert!(ring.contains(&1));
         assert!(!ring.insert(64), "an entry held is not taken again");
-    }
-
-    #[test]
-    fn room_grows_by_a_few_at_a_time() {
-        let (mut ring, mut list) = (Ring::default(), Vec::new());
-        for n in 0..33_u64 {
-            ring.push(n);
-            push_tight(&mut list, n);
-        }
-        assert!(ring.allocated_bytes() <= (33 + GROWTH) * size_of::<u64>());
-        assert_eq!(list.capacity(), 33);
     }
 }

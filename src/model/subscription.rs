@@ -1,8 +1,9 @@
 //! What is remembered of one subscription: the record a bill is judged against.
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{NoticeKind, SubscriptionStarted};
 use super::fact::{Fact, Stamp, keep_latest};
-use super::ring::push_tight;
 use super::squeeze::Tally;
 use super::step::Step;
 use super::{EventTime, Money, Text};
@@ -11,7 +12,7 @@ use super::{EventTime, Money, Text};
 const NOTICES: usize = 2;
 
 /// One subscription.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subscription {
     /// Names it within the customer.
     pub id: Text,
@@ -48,7 +49,7 @@ pub struct Subscription {
 }
 
 /// A request to cancel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelRequest {
     /// Names it within the customer.
     pub id: Text,
@@ -133,7 +134,7 @@ impl Subscription {
         if kind == NoticeKind::Renewal && !states_price {
             return;
         }
-        push_tight(&mut self.notices, (kind, time));
+        self.notices.push((kind, time));
         let of_kind = |held: &&(NoticeKind, EventTime)| held.0 == kind;
         if self.notices.iter().filter(of_kind).count() > NOTICES {
             let oldest = self.notices.iter().filter(of_kind).min_by_key(|held| held.1).copied();
@@ -167,12 +168,5 @@ impl Subscription {
     /// Remembers an informed decline: the last writer wins.
     pub fn note_decline(&mut self, at: Stamp, plan_id: Text) {
         keep_latest(&mut self.declined, Fact::new(at, plan_id));
-    }
-
-    /// Bytes allocated beyond the record itself.
-    pub fn allocated_bytes(&self) -> usize {
-        self.notices.capacity() * size_of::<(NoticeKind, EventTime)>()
-            + self.id.len()
-            + self.plan.value.len()
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use jiff::civil::{Date, Weekday, date};
+use serde::{Deserialize, Serialize};
 
 /// One day in milliseconds.
 pub const DAY_MS: i64 = 86_400_000;
 
 /// When something happened: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 // Invariant: 0 <= ms < 2200-01-01 when it comes from an event; a deadline may lie past that.
 pub struct EventTime(i64);
 

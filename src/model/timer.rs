@@ -1,8 +1,9 @@
 //! What a customer waits for: deadlines in event time, part of the customer's state.
 
+use serde::{Deserialize, Serialize};
+
 use super::event::words;
 use super::organisation::Origin;
-use super::ring::push_tight;
 use super::{EventTime, Text};
 
 words! {
@@ -23,7 +24,7 @@ words! {
 }
 
 /// One deadline. Timers fire in the order of these fields.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timer {
     /// When it is due.
     pub deadline: EventTime,
@@ -36,7 +37,7 @@ pub struct Timer {
 }
 
 /// The deadlines of one customer: at most one a kind and key.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 pub struct Timers {
     list: Vec<Timer>,
     /// Where the event at hand belongs: timers are armed by it.
@@ -49,7 +50,7 @@ impl Timers {
         let origin = self.armed_by;
         match self.list.iter_mut().find(|timer| timer.kind == kind && *timer.key == *key) {
             Some(timer) => (timer.deadline, timer.origin) = (deadline, origin),
-            None => push_tight(&mut self.list, Timer { deadline, kind, key: key.into(), origin }),
+            None => self.list.push(Timer { deadline, kind, key: key.into(), origin }),
         }
     }
 
@@ -80,12 +81,6 @@ impl Timers {
             .min_by(|(_, a), (_, b)| a.cmp(b))
             .map(|(index, _)| index)?;
         Some(self.list.swap_remove(first))
-    }
-
-    /// Bytes allocated.
-    pub fn allocated_bytes(&self) -> usize {
-        self.list.capacity() * size_of::<Timer>()
-            + self.list.iter().map(|timer| timer.key.len()).sum::<usize>()
     }
 }
 

@@ -3,6 +3,8 @@
 //! The state is integers only, so the order of the evidence never shows and any of it can be taken back exactly. It does not
 //! remember single evidences; whoever takes one back must hold it.
 
+use serde::{Deserialize, Serialize};
+
 use super::decay::{self, ReadTime};
 use super::explain::{apportion, g_factor, logarithmic_mean};
 use super::interval::{Z_90, digamma, trigamma};
@@ -15,7 +17,7 @@ use super::{
 /// The decayed masses of one customer: by dimension and sign, and again by class and sign.
 ///
 /// λ and the half-lives are part of the masses: all calls on one state need a policy that agrees on them.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrustState {
     positive: [Accumulator; 6],
     negative: [Accumulator; 6],
@@ -24,7 +26,7 @@ pub struct TrustState {
 }
 
 /// What evidence of one class and sign adds up to, with its dimension's half-life and λ.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct ClassMass {
     class: Class,
     sign: Sign,
@@ -47,11 +49,6 @@ impl TrustState {
     fn add(&mut self, evidence: &Evidence, epoch: i64, mantissa: i128) {
         self.of_dimension(evidence.class.dimension(), evidence.sign).add_mantissa(epoch, mantissa);
         self.of_class(evidence.class, evidence.sign).add_mantissa(epoch, mantissa);
-    }
-
-    /// Bytes allocated beyond the record itself.
-    pub fn heap_bytes(&self) -> usize {
-        self.classes.capacity() * size_of::<ClassMass>()
     }
 
     /// Adds all that `other` holds.

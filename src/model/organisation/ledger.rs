@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::unit::Origins;
 use super::{Counted, InternalOutcome, Origin, RollUp, Savings, Standing, Unit};
 use crate::model::event::Actor;
@@ -11,13 +13,14 @@ use crate::model::{Evidence, Money, Policy};
 ///
 /// Evidence is counted for every unit of the origin it is given, and for the whole. At most 4096 units and 65,536 combinations of
 /// them are told apart: beyond that a name counts as `other`, and is counted.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Organisation {
     origins: Origins,
     // Invariant: one a unit, by place; the first is the whole.
     roll_ups: Vec<RollUp>,
     /// Places of what changed since it was last taken.
     changed: BTreeSet<u32>,
+    #[serde(skip)]
     undo: Undo,
 }
 

@@ -1,5 +1,7 @@
 //! How a unit keeps its word, in numbers: to customers and to itself, and whether its due times were padded or too bold.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{EventTime, Micros, PromiseOutcome};
 
 /// Parts of the time allowed that are told apart: twentieths, and the last for all of it or more.
@@ -17,7 +19,7 @@ pub enum InternalOutcome {
 }
 
 /// A promise's outcome as it was counted: what has to be taken back when it turns out otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// What became of it; never open or void.
     pub outcome: PromiseOutcome,
@@ -50,7 +52,7 @@ impl Counted {
 }
 
 /// Promises by how they ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PromiseTally {
     /// Kept in time.
     pub kept: i64,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{PromiseTally, Sketch, Standings, Unit};
 use crate::model::decay::Accumulator;
 use crate::model::{Class, Currency, Dimension, EventTime, Evidence, Policy, Sign};
@@ -10,7 +12,7 @@ use crate::model::{Class, Currency, Dimension, EventTime, Evidence, Policy, Sign
 const LATENCIES: usize = 32;
 
 /// What evidence of one class adds up to, without λ: outcomes, not diagnosticity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sums {
     /// R = Σ w for, decayed.
     pub positive: Accumulator,
@@ -51,7 +53,7 @@ impl Sums {
 }
 
 /// Savings known and savings told, minor units a month.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Savings {
     /// `advice.savings_identified`.
     pub identified: i64,
@@ -60,7 +62,7 @@ pub struct Savings {
 }
 
 /// All that is added up of one unit, or of one partition's part of it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RollUp {
     /// By class; a dimension is the sum of its classes.
     pub sums: BTreeMap<Class, Sums>,

@@ -4,6 +4,8 @@
 //! estimate is off by about 4.6 % (one standard error); a count of at most a few dozen is nearly exact, and [`Sketch::at_least`]
 //! never says more than there were. Source: Flajolet, Fusy, Gandouet, Meunier, *HyperLogLog*, AofA 2007.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::number::ln;
 
 /// log₂ of the number of registers.
@@ -12,7 +14,7 @@ const BITS: u32 = 9;
 const REGISTERS: usize = 1 << BITS;
 
 /// The customers counted. Holds only the registers in use: at most 512, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sketch(Vec<(u16, u8)>);
 
 impl Sketch {

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Band, Currency, Micros};
 
 /// Parts of the scale of T that are told apart.
 const BUCKETS: usize = 100;
 
 /// What one active customer contributes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// T as last published.
     pub score: Micros,
@@ -30,13 +32,14 @@ pub struct Standing {
 }
 
 /// The customers of one group, added up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standings {
     /// How many.
     pub customers: i64,
     /// Σ T in millionths.
     pub score_micros: i64,
     /// How many in each hundredth of T, from 0.
+    #[serde(with = "buckets")]
     pub histogram: [i64; BUCKETS],
     /// In band depleted.
     pub depleted: i64,
@@ -114,5 +117,27 @@ impl Standings {
         if *sum == 0 {
             self.exposed.remove(&currency);
         }
+    }
+}
+
+/// As a list: serde writes arrays of up to 32 by itself.
+mod buckets {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::BUCKETS;
+
+    pub(super) fn serialize<S: Serializer>(
+        buckets: &[i64; BUCKETS],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        buckets.as_slice().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[i64; BUCKETS], D::Error> {
+        let buckets = Vec::deserialize(deserializer)?;
+        buckets.try_into().map_err(|_| D::Error::custom("a hundred buckets make the scale"))
     }
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use foldhash::quality::FixedState;
-use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::model::Text;
@@ -24,7 +23,7 @@ words! {
 }
 
 /// One part of the organisation.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Unit {
     /// What kind of part.
     pub kind: UnitKind,
@@ -52,7 +51,9 @@ impl fmt::Display for Unit {
 }
 
 /// Where something belongs in the organisation: a reference into the engine's own table. The default names nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Origin(u32);
 
 /// Named units; one more goes to the unit `other` of its kind, and is counted.
@@ -66,7 +67,7 @@ const OTHER: &str = "other";
 pub(super) type Membership = (u32, Option<u32>);
 
 /// The units seen so far and the combinations they came in. Both only grow, until an abort takes the last ones back.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Origins {
     // Invariant: not empty; the first is the whole.
     units: Vec<Unit>,
@@ -74,7 +75,7 @@ pub(super) struct Origins {
     // Invariant: not empty; the first names nobody. Each lists the whole first.
     origins: Vec<Arc<[Membership]>>,
     /// By a hash of what the origin was made of. Its order never shows.
-    index: HashMap<u64, u32, FixedState>,
+    index: BTreeMap<u64, u32>,
 }
 
 impl Default for Origins {
@@ -83,7 +84,7 @@ impl Default for Origins {
             units: vec![Unit::whole()],
             places: BTreeMap::from([(Unit::whole(), 0)]),
             origins: vec![Arc::from([(0, None)])],
-            index: HashMap::default(),
+            index: BTreeMap::new(),
         }
     }
 }

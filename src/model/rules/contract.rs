@@ -8,7 +8,6 @@ use crate::model::event::{
 use crate::model::fact::Fact;
 use crate::model::loyalty::Component;
 use crate::model::promise::{Admission, PromiseFact, Template};
-use crate::model::ring::push_tight;
 use crate::model::squeeze::{SqueezeType, s02, s05, s12, s16, s20};
 use crate::model::step::Step;
 use crate::model::subscription::{CancelRequest, Subscription};
@@ -133,10 +132,7 @@ impl Customer {
             held.restart(step.stamp(), started.clone(), monthly)
         } else {
             self.make_room_for_subscription();
-            push_tight(
-                &mut self.subscriptions,
-                Subscription::new(step.stamp(), started.clone(), monthly),
-            );
+            self.subscriptions.push(Subscription::new(step.stamp(), started.clone(), monthly));
             true
         };
         if is_latest {

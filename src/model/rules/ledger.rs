@@ -8,7 +8,6 @@ use crate::model::output::{Breach, OutputBody};
 use crate::model::promise::{
     Admission, Judgement, Made, PromiseFact, PromiseSlot, Renegotiation, Template,
 };
-use crate::model::ring::push_tight;
 use crate::model::squeeze::{SqueezeType, dedup_key, s10, s18};
 use crate::model::step::Step;
 use crate::model::timer::TimerKind;
@@ -127,7 +126,7 @@ impl Customer {
     fn note_promise(&mut self, step: &mut Step<'_>, id: &Text, fact: PromiseFact) {
         let index = self.promises.iter().position(|slot| slot.id == *id).unwrap_or_else(|| {
             self.make_room_in_ledger(step);
-            push_tight(&mut self.promises, PromiseSlot::new(id.clone()));
+            self.promises.push(PromiseSlot::new(id.clone()));
             self.promises.len() - 1
         });
         let slot = &mut self.promises[index];

@@ -5,7 +5,6 @@ use crate::model::event::{Body, Cause, ContactClosed, NoticeKind, Scope, Service
 use crate::model::failure::FailureSlot;
 use crate::model::loyalty::Component;
 use crate::model::promise::Template;
-use crate::model::ring::push_tight;
 use crate::model::squeeze::{SqueezeType, s06};
 use crate::model::step::Step;
 use crate::model::timer::TimerKind;
@@ -100,7 +99,7 @@ impl Customer {
             self.make_room_for_failure();
             let mut slot = FailureSlot::new(step.stamp(), failed.clone());
             slot.origin = step.origin;
-            push_tight(&mut self.failures, slot);
+            self.failures.push(slot);
             self.failures.len() - 1
         };
         let was_recorded = !self.failures[index].evidence.is_empty();

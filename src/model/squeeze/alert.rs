@@ -1,5 +1,7 @@
 //! What is said of a squeeze. No field of it tells how loyal or patient the customer is.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Level, SqueezeState, SqueezeType};
 use crate::model::{EventTime, Micros, Money, Text};
 
@@ -64,7 +66,7 @@ pub struct SqueezeAlert {
 }
 
 /// The plan a squeeze was compared with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparator {
     /// The plan.
     pub plan_id: Text,

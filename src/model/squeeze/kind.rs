@@ -1,6 +1,6 @@
 //! The squeeze types: their codes and names.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     s01, s02, s03, s04, s05, s06, s07, s08, s09, s10, s11, s12, s13, s14, s15, s16, s17, s18, s19,
@@ -19,7 +19,7 @@ pub struct Basis {
 }
 
 /// A way to squeeze a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is described by its name, in `name()`")]
 pub enum SqueezeType {
     S01,

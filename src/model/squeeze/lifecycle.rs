@@ -6,7 +6,6 @@ use super::{
 };
 use crate::model::customer::Customer;
 use crate::model::output::OutputBody;
-use crate::model::ring::push_tight;
 use crate::model::step::Step;
 use crate::model::weight::MAX_WEIGHT;
 use crate::model::{Class, Currency, EventTime, EvidenceId, Micros, Money, Sign, Text};
@@ -175,7 +174,7 @@ impl Customer {
             was_complained_of: false,
             muted_until: None,
         };
-        push_tight(&mut self.squeezes, slot);
+        self.squeezes.push(slot);
         self.squeezes.len() - 1
     }
 

@@ -2,6 +2,8 @@
 //!
 //! What it rests on is said in [`BASIS`].
 
+use serde::{Deserialize, Serialize};
+
 use super::bill::Bill;
 use super::{Finding, SqueezeType};
 use crate::model::event::NoticeKind;
@@ -14,7 +16,7 @@ use crate::model::{Accumulator, EventTime, Micros, Money};
 const CAP: i64 = 5_000_000;
 
 /// Decayed n, sum and sum of squares of bills.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Tally {
     count: Accumulator,
     sum: Accumulator,

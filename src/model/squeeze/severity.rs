@@ -1,5 +1,7 @@
 //! How bad a squeeze is. Which excess was taken, and from when on it is said, belongs to the rules and the slots.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::event::words;
 use crate::model::number::exp2;
 use crate::model::policy::Severities;
@@ -27,7 +29,7 @@ impl Level {
 }
 
 /// A severity, and the factors that make it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Severity {
     /// How much was taken, in thirds of half a severity; ≥ 0.
     pub u: f64,

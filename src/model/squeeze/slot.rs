@@ -1,8 +1,9 @@
 //! What is remembered of one squeeze, and how it opens, grows, stops and is made good.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Comparator, Level, Severity, SqueezeType};
 use crate::model::event::words;
-use crate::model::ring::push_tight;
 use crate::model::{Currency, EventTime, Policy, Text};
 
 words! {
@@ -19,7 +20,7 @@ words! {
 const REFERENCES: usize = 8;
 
 /// One squeeze of one customer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SqueezeSlot {
     /// See [`dedup_key`](super::dedup_key).
     pub key: Text,
@@ -124,6 +125,6 @@ impl SqueezeSlot {
         if self.references.len() == REFERENCES {
             self.references.remove(0);
         }
-        push_tight(&mut self.references, reference);
+        self.references.push(reference);
     }
 }
