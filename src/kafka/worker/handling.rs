@@ -61,15 +61,15 @@ impl Worker {
         for (&partition, owned) in &mut self.partitions {
             let is_silent = tick.is_some_and(|(_, idle_after)| owned.is_silent(now, idle_after));
             let Phase::Running(scored) = &mut owned.phase else { continue };
-            if let Some(value) = scored.begin() {
-                outbox.journal(partition, &value)?;
-            }
             while scored.has_ahead(scored.offset_next()) {
                 outbox.open()?;
                 if !scored.repeat(&self.restorer.reference, &mut effects) {
                     break;
                 }
                 outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
+            }
+            if let Some(value) = scored.begin() {
+                outbox.journal(partition, &value)?;
             }
             let lineage = scored.lineage();
             let reference = &self.restorer.reference;
@@ -109,9 +109,12 @@ impl Worker {
         let is_due = self.partitions.values().any(|owned| owned.is_silent(now, idle_after));
         let idle_ms = i64::try_from(idle_after.as_millis()).unwrap_or(i64::MAX);
         let since_ms = clock::wall_ms().saturating_sub(idle_ms);
-        let has_traffic = !is_due || self.has_traffic(now, since_ms, idle_after);
+        if !is_due {
+            return None;
+        }
+        let has_traffic = self.has_traffic(now, since_ms, idle_after);
         self.shared.live.is_upstream_silent.store(!has_traffic, Ordering::Relaxed);
-        let is_wanted = is_due && (has_traffic || settings.ticks_without_traffic);
+        let is_wanted = has_traffic || settings.ticks_without_traffic;
         is_wanted.then(|| (EventTime::from_millis(since_ms), idle_after))
     }
 
@@ -131,6 +134,7 @@ impl Worker {
 
     fn handle(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
         let started = clock::now();
+        let records_before = self.records();
         for fetched in batch.iter() {
             match fetched {
                 Fetched::Record(record) => self.handle_record(&record, started)?,
@@ -142,9 +146,18 @@ impl Worker {
         self.bound_undo();
         if let Some(open) = &mut self.outbox.open {
             open.tally.handling += clock::now().saturating_duration_since(started);
+        }
+        // A tick opens a transaction too, and is no traffic.
+        if records_before < self.records() {
             self.shared.traffic_ms.fetch_max(clock::wall_ms(), Ordering::Relaxed);
+            self.shared.live.is_upstream_silent.store(false, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Records in the open transaction.
+    fn records(&self) -> u64 {
+        self.outbox.open.as_ref().map_or(0, |open| open.tally.records)
     }
 
     fn bound_undo(&mut self) {
