@@ -4,6 +4,8 @@
 mod about;
 mod command;
 mod demo;
+mod deployment;
+mod dlq;
 mod drain;
 mod erase;
 mod explain;
@@ -14,6 +16,7 @@ mod organisation;
 mod plant_check;
 mod policy;
 mod replay;
+mod reset;
 mod resume;
 mod retract;
 mod run;
@@ -63,6 +66,10 @@ enum Verb {
     Suppress(suppress::SuppressArgs),
     /// Have all that is known of a customer forgotten
     Erase(erase::EraseArgs),
+    /// List, show and retry dead letters: records that could not be used
+    Dlq(dlq::DlqArgs),
+    /// Throw away what was derived from the events log, to score it anew: a plan, unless --execute is given
+    Reset(reset::ResetArgs),
     /// Check, explain, describe and publish policies
     Policy(policy::PolicyArgs),
     /// Say how an organisation treats its customers: by unit, and how it differs
@@ -91,6 +98,8 @@ impl Verb {
             Self::Retract(args) => retract::run(&args),
             Self::Suppress(args) => suppress::run(&args),
             Self::Erase(args) => erase::run(&args),
+            Self::Dlq(args) => dlq::run(&args),
+            Self::Reset(args) => reset::run(&args),
             Self::Policy(args) => policy::run(&args),
             Self::Organisation(args) => organisation::organisation(&args),
             Self::Ingest(args) => ingest::run(&args),

@@ -6,6 +6,7 @@
 
 mod breaker;
 mod clock;
+mod dead_letters;
 mod embedded;
 mod error;
 mod fact;
@@ -19,9 +20,11 @@ mod produce;
 mod publisher;
 mod rebalance;
 mod reference;
+mod reset;
 mod restore;
 mod service;
 mod settings;
+mod span;
 mod stops;
 mod tail;
 mod topics;
@@ -30,12 +33,15 @@ mod worker;
 
 pub use breaker::DeadLetterLimit;
 pub(crate) use clock::wall_ms;
+pub use dead_letters::{DeadLetters, Left, LetterPlace, Retry, StoredLetter};
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, Result};
 pub use fact::{Fact, Observer, Settlement, Tally};
 pub use produce::{Placed, ProduceError, TopicWriter, send_event};
+pub use reset::{Held, OutputPlan, PartitionPlan, Progress, Reset, ResetPlan, Standing};
 pub use service::Service;
 pub use settings::{Delivery, KafkaSettings, Limits, Scoring};
+pub use span::{Go, Span};
 pub use stops::{StoppedPartition, ask, stopped_partitions};
 pub use tail::{TailRecord, TopicTail};
 pub use topics::{Expiry, expiries};

@@ -23,7 +23,9 @@ use super::reference::{ReferenceLog, refuse_lasting};
 use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
 use super::upgrade::{self, Base};
-use crate::wire::{self, Chain, Decision, Expect, Genesis, JournalError, policy_fingerprint};
+use crate::wire::{
+    self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, policy_fingerprint,
+};
 
 /// One question to the broker; it is asked again until the step is overdue.
 const QUESTION: Duration = Duration::from_millis(500);
@@ -43,15 +45,19 @@ pub(super) enum Refusal {
         "{0}: another program has committed offsets under this group_id, so begin under one of its own"
     )]
     Mark(JournalError),
-    #[error("{0}: begin a new deployment, with a group_id and topic_prefix of its own")]
+    #[error(
+        "a reset of this deployment is under way, or was cut off: stop the service, and complete it by `goodfaith reset --execute`"
+    )]
+    ResetUnderWay,
+    #[error("{0}: `goodfaith reset` scores the log anew")]
     Journal(JournalError),
     #[error(
         "the journal has a history but group {0} has no committed offset: it may have expired. Set offsets.retention.minutes on the \
-         brokers to more than the longest stop, and begin a new deployment, with a group_id and topic_prefix of its own"
+         brokers to more than the longest stop, and score the log anew by `goodfaith reset`"
     )]
     OffsetLost(String),
     #[error(
-        "topic {0} was deleted and created again: begin a new deployment, with a group_id and topic_prefix of its own"
+        "topic {0} was deleted and created again: `goodfaith reset` scores what it holds now, with nothing of before"
     )]
     OtherTopic(String),
     #[error(
@@ -66,12 +72,12 @@ pub(super) enum Refusal {
     OlderEngine { found: u32, program: u32, version: Option<String> },
     #[error(
         "engine {found} has handled it and this is engine {program}: a new engine begins only where nothing is left to be handled again. \
-         Run the version of engine {found} once more, `goodfaith drain` it, and start this one then; or begin a new deployment"
+         Run the version of engine {found} once more, `goodfaith drain` it, and start this one then; or score the log anew by `goodfaith reset`"
     )]
     NotDrained { found: u32, program: u32 },
     #[error(
         "it began with policy {found}, which is not the one configured: configure that one and change it in flight (goodfaith policy \
-         publish), or begin a new deployment, with a group_id and topic_prefix of its own"
+         publish), or score the log anew by `goodfaith reset`"
     )]
     OtherPolicy { found: String },
     #[error(
@@ -81,7 +87,7 @@ pub(super) enum Refusal {
     PolicyLost { offset: i64 },
     #[error(
         "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}: set retention.ms=-1 and \
-         retention.bytes=-1 on it (history already deleted cannot be scored again: begin a new deployment)"
+         retention.bytes=-1 on it (history already deleted cannot be scored again: `goodfaith reset --partial` begins with what is left)"
     )]
     LogTruncated { topic: String, start: i64, needed: i64 },
     #[error(
@@ -98,6 +104,16 @@ pub(super) enum Refusal {
     Diverged,
     #[error("topic {topic} cannot be read: {code}")]
     Unreadable { topic: String, code: String },
+}
+
+impl Refusal {
+    /// Why an offset committed with another mark than ours is nothing to go on from.
+    pub(super) fn of_mark(error: JournalError) -> Self {
+        match error {
+            JournalError::ForeignMark(mark) if mark == RESET_MARK => Self::ResetUnderWay,
+            error => Self::Mark(error),
+        }
+    }
 }
 
 /// Where a partition stands on its way to being served.
@@ -587,6 +603,13 @@ mod tests {
     #[test]
     fn a_partition_without_history_begins_one_where_its_log_begins() {
         assert_eq!(placed(Delivery::ExactlyOnce, &read(&[], None), 7), "running from 7");
+    }
+
+    #[test]
+    fn an_offset_that_a_reset_holds_is_told_from_another_programs() {
+        let refusal = |mark: &str| Refusal::of_mark(mark.parse::<CommitMark>().unwrap_err());
+        assert_eq!(refusal(RESET_MARK), Refusal::ResetUnderWay);
+        assert!(matches!(refusal("theirs"), Refusal::Mark(_)));
     }
 
     #[test]
