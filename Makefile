@@ -22,7 +22,7 @@ test-all: ## Every test that needs no broker
 	$(CARGO) test
 
 # The binary is built first, so that the broker is not kept waiting; it is what the tests run as a process.
-WITH_BROKER := --test broker --test operate --test transactions
+WITH_BROKER := --test broker --test operate --test transactions --test stops
 BROKER_TESTS := $(CARGO) test $(WITH_BROKER) -- --ignored --test-threads=1
 
 test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one started from its Maven artifacts

@@ -18,6 +18,8 @@ pub struct Live {
     pub partitions: DashMap<i32, PartitionStatus>,
     /// Partitions of the events topic; 0 until known.
     pub partition_count: AtomicI64,
+    /// No partition of the events topic has had traffic for `kafka.idle_after`, so that clocks stand still.
+    pub is_upstream_silent: AtomicBool,
     /// The worker threads have made their first poll.
     pub is_started: AtomicBool,
     /// The workers that have turned, by number.
@@ -53,6 +55,10 @@ pub struct PartitionStatus {
     pub state: PartitionState,
     /// Records from the committed offset to the end of the log.
     pub lag_records: i64,
+    /// Of these, records that an open transaction of a producer of events holds back.
+    pub unstable_records: i64,
+    /// Estimated size of its customers, in bytes.
+    pub store_bytes: usize,
     /// Age of the last record handled when it was handled, while there are more; zero when there are none.
     pub event_lag: Duration,
     /// Share of the log read back so far, 0 to 1; 1 when running.
@@ -71,6 +77,8 @@ impl PartitionStatus {
         Self {
             state: PartitionState::Restoring,
             lag_records: 0,
+            unstable_records: 0,
+            store_bytes: 0,
             event_lag: Duration::ZERO,
             restored_ratio: 0.0,
             restore_remaining: None,
@@ -116,6 +124,10 @@ pub enum PartitionState {
     Restoring,
     /// Its events are being handled.
     Running,
+    /// Its state is here, but no event is handled until somebody resumes it, for this reason.
+    Stopped(String),
+    /// Its state is here, but no event is handled until there is room, for this reason.
+    Paused(String),
     /// It cannot be served, for this reason, which names what to do.
     Refused(String),
 }

@@ -77,7 +77,7 @@ fn the_least_configuration_names_the_brokers() {
     assert_eq!(config.kafka.bootstrap_servers, "127.0.0.1:9092");
     assert_eq!(config.kafka.delivery, Delivery::ExactlyOnce);
     assert_eq!(config.kafka.commit_interval, Duration::from_millis(100));
-    assert_eq!(config.kafka.idle_after, None);
+    assert_eq!(config.kafka.idle_after, Some(Duration::from_secs(900)));
     assert_eq!(config.listen.to_string(), "127.0.0.1:9464");
     assert_eq!(config.log.format, LogFormat::Text);
     assert!(!config.audit);
@@ -110,11 +110,11 @@ fn the_environment_overrides_the_file_and_a_flag_both() {
         .variable("GOODFAITH__LOG__FORMAT", "json")
         .variable("GOODFAITH__KAFKA__GROUP_ID", "123")
         .flag("kafka.partitions=6")
-        .flag("kafka.idle_after=15m");
+        .flag("kafka.idle_after=never");
     let config = case.loaded();
     assert_eq!((config.kafka.workers, config.kafka.partitions), (4, 6));
     assert_eq!(config.kafka.group_id, "123");
-    assert_eq!(config.kafka.idle_after, Some(Duration::from_secs(900)));
+    assert_eq!(config.kafka.idle_after, None);
     assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Json, "warn"));
 }
 
@@ -142,7 +142,7 @@ fn a_wrong_key_is_named_with_its_place_and_the_nearest_right_one() {
     insta::assert_snapshot!(cases.map(refusal).join("\n"), @r#"
         goodfaith.toml:3:1: kafka.worker: unknown key; did you mean `workers`?
         goodfaith.toml:1:2: kafak: unknown key; did you mean `kafka`?
-        goodfaith.toml:2:1: kafka.zzz: unknown key; known here: bootstrap_servers, group_id, instance_id, group_protocol, topic_prefix, workers, delivery, commit_interval, encoding, create_topics, partitions, replication_factor, idle_after, properties
+        goodfaith.toml:2:1: kafka.zzz: unknown key; known here: bootstrap_servers, group_id, instance_id, group_protocol, topic_prefix, workers, delivery, commit_interval, encoding, create_topics, partitions, replication_factor, idle_after, ticks_without_traffic, properties
         goodfaith.toml:2:12: kafka.delivery: unknown value `exactly_once`; did you mean `exactly-once`?
         goodfaith.toml:1:17: kafka.workers: invalid type: string "four", expected a whole number
         goodfaith.toml:2:1: kafka.workers: 0 is out of range: from 1 to 256

@@ -254,6 +254,24 @@ fn a_partition_that_is_not_running_says_so() {
 }
 
 #[test]
+fn what_holds_a_partition_up_is_said_with_its_cause() {
+    let service = Service::new();
+    let _questions = service.partition(0, PartitionState::Stopped("mend it".to_owned()), 1);
+    let _more = service.partition(1, PartitionState::Paused("make room".to_owned()), 1);
+    let _last = service.partition(2, PartitionState::Running, 1);
+    service.live.partitions.get_mut(&2).unwrap().unstable_records = 3;
+    let answer = service.get("/readyz?verbose");
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    for line in [
+        "[-]partition 0: stopped: mend it",
+        "[-]partition 1: paused: make room",
+        "[+]partition 2: running, 7 records behind: an open transaction of a producer of events holds 3 back",
+    ] {
+        assert!(answer.body.contains(line), "{}", answer.body);
+    }
+}
+
+#[test]
 fn before_the_topics_are_known_nothing_is_answered() {
     let service = Service::new();
     service.live.partition_count.store(0, Ordering::Relaxed);

@@ -19,6 +19,9 @@ const NOT_COMPARED: [&str; 0] = [];
 
 const TOLERANCE: f64 = 2e-6;
 
+/// States of a squeeze for which money may still be owed.
+const OPEN: [&str; 3] = ["open", "escalated", "stopped"];
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
 }
@@ -73,6 +76,9 @@ fn run(name: &str, expected: &Value) -> Value {
         customers.insert(id.as_str().unwrap().to_owned(), Value::Object(state));
     }
     let counters = engine.counters();
+    let squeezes = engine.customers().flat_map(|view| view.squeezes.into_values());
+    let open = squeezes.filter(|squeeze| OPEN.contains(&squeeze.state.as_str())).count();
+    assert_eq!(counters.alerts_open, open as u64, "{name}: counted as they open and end");
     lists.insert(
         "state".to_owned(),
         json!({

@@ -6,6 +6,7 @@ mod command;
 mod demo;
 mod deployment;
 mod dlq;
+mod drain;
 mod erase;
 mod explain;
 mod fetch;
@@ -16,6 +17,7 @@ mod plant_check;
 mod policy;
 mod replay;
 mod reset;
+mod resume;
 mod retract;
 mod run;
 mod suppress;
@@ -50,6 +52,10 @@ enum Verb {
     Demo(demo::DemoArgs),
     /// Score events from Kafka as they come: the service
     Run(run::RunArgs),
+    /// Let stopped partitions go on
+    Resume(resume::ResumeArgs),
+    /// Have every instance commit and leave, before a version with another engine
+    Drain(drain::DrainArgs),
     /// Run the engine over history in files
     Replay(replay::ReplayArgs),
     /// Say why a customer's score is what it is, and verify it
@@ -85,6 +91,8 @@ impl Verb {
         match self {
             Self::Demo(args) => demo::demo(&args),
             Self::Run(args) => run::run(&args),
+            Self::Resume(args) => resume::resume(&args),
+            Self::Drain(args) => drain::drain(&args),
             Self::Replay(args) => replay::replay(&args),
             Self::Explain(args) => explain::run(&args),
             Self::Retract(args) => retract::run(&args),

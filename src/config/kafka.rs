@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::raw::{RawDelivery, RawEncoding, RawGroupProtocol, RawKafka, RawProperty};
 use super::{Invalid, invalid};
-use crate::kafka::{Delivery, Error, GroupProtocol, KafkaSettings};
+use crate::kafka::{Delivery, Error, GroupProtocol, KafkaSettings, Limits};
 use crate::wire::Encoding;
 
 /// The most worker threads: beyond it, more machines help more than more threads.
@@ -20,6 +20,7 @@ const REPLICATION_BY_BROKER: i32 = -1;
 /// The checked form of the section.
 pub(super) fn settings(
     raw: &RawKafka,
+    limits: Limits,
     folder: &Path,
     environment: &BTreeMap<String, String>,
 ) -> Result<KafkaSettings, Invalid> {
@@ -53,11 +54,12 @@ pub(super) fn settings(
             None => REPLICATION_BY_BROKER,
             Some(copies) => in_range("kafka.replication_factor", copies, 1, i32::from(i16::MAX))?,
         },
-        idle_after: raw
-            .idle_after
-            .as_deref()
-            .map(|after| duration("kafka.idle_after", after, IDLE_TIMES))
-            .transpose()?,
+        idle_after: match raw.idle_after.as_str() {
+            NEVER => None,
+            after => Some(duration("kafka.idle_after", after, IDLE_TIMES)?),
+        },
+        ticks_without_traffic: raw.ticks_without_traffic,
+        limits,
         properties: properties(&raw.properties.0, folder, environment)?,
     })
 }
@@ -85,7 +87,7 @@ fn topic_prefix(prefix: &str) -> Result<String, Invalid> {
     }
 }
 
-fn in_range<T: PartialOrd + fmt::Display>(
+pub(super) fn in_range<T: PartialOrd + fmt::Display>(
     key: &str,
     value: T,
     low: T,
@@ -104,7 +106,9 @@ type Durations = (Duration, Duration, &'static str);
 /// The longest lies well below the transaction timeout of 10 s.
 const COMMIT_INTERVALS: Durations = (Duration::from_millis(1), Duration::from_secs(5), "1ms to 5s");
 const IDLE_TIMES: Durations =
-    (Duration::from_secs(60), Duration::from_secs(30 * 86_400), "1m to 30d");
+    (Duration::from_secs(60), Duration::from_secs(30 * 86_400), "1m to 30d, or \"never\"");
+/// Turns ticks off.
+const NEVER: &str = "never";
 
 fn duration(key: &str, text: &str, (low, high, range): Durations) -> Result<Duration, Invalid> {
     let Some(duration) = parse_duration(text) else {

@@ -4,6 +4,7 @@
 
 mod kafka;
 mod layers;
+mod limits;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -122,8 +123,9 @@ impl Config {
         let folder = file.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
         let wrong = |invalid: Invalid| layers.wrong(&invalid.key, &invalid.problem);
         let raw = layers.raw.clone();
+        let limits = limits::limits(&raw.stops, &raw.limits).map_err(wrong)?;
         Ok(Self {
-            kafka: kafka::settings(&raw.kafka, folder, environment).map_err(wrong)?,
+            kafka: kafka::settings(&raw.kafka, limits, folder, environment).map_err(wrong)?,
             listen: listen(&raw).map_err(wrong)?,
             policy: Arc::new(policy(&raw, folder, &layers)?),
             audit: raw.audit.evidence,

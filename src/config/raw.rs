@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::kafka::DeadLetterLimit;
+
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,8 @@ pub(super) struct RawConfig {
     pub(super) policy: RawPolicy,
     pub(super) audit: RawAudit,
     pub(super) organisation: RawOrganisation,
+    pub(super) stops: RawStops,
+    pub(super) limits: RawLimits,
     pub(super) log: RawLog,
 }
 
@@ -35,7 +39,8 @@ pub(super) struct RawKafka {
     pub(super) create_topics: bool,
     pub(super) partitions: i32,
     pub(super) replication_factor: Option<i32>,
-    pub(super) idle_after: Option<String>,
+    pub(super) idle_after: String,
+    pub(super) ticks_without_traffic: bool,
     pub(super) properties: RawProperties,
 }
 
@@ -54,7 +59,8 @@ impl Default for RawKafka {
             create_topics: false,
             partitions: 8,
             replication_factor: None,
-            idle_after: None,
+            idle_after: "15m".to_owned(),
+            ticks_without_traffic: false,
             properties: RawProperties::default(),
         }
     }
@@ -121,6 +127,28 @@ pub(super) struct RawAudit {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawOrganisation {
     pub(super) publish: bool,
+}
+
+/// `[stops]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawStops {
+    pub(super) dead_letter_share: f64,
+    pub(super) dead_letter_window: u64,
+}
+
+impl Default for RawStops {
+    fn default() -> Self {
+        let DeadLetterLimit { share, window } = DeadLetterLimit::default();
+        Self { dead_letter_share: share, dead_letter_window: window }
+    }
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub(super) state_bytes: Option<String>,
 }
 
 /// `[log]`

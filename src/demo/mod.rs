@@ -26,7 +26,8 @@ use crate::app::{self, App};
 use crate::engine::RollUps;
 use crate::generate::Settings;
 use crate::kafka::{
-    Delivery, EmbeddedBroker, GroupProtocol, KafkaSettings, Observer, Scoring, TopicTail, wall_ms,
+    Delivery, EmbeddedBroker, GroupProtocol, KafkaSettings, Limits, Observer, Scoring, TopicTail,
+    wall_ms,
 };
 use crate::model::Policy;
 use crate::wire::Encoding;
@@ -142,6 +143,8 @@ fn kafka_settings(bootstrap_servers: String) -> KafkaSettings {
         partitions: PARTITIONS,
         replication_factor: 1,
         idle_after: None,
+        ticks_without_traffic: false,
+        limits: Limits::default(),
         properties: PROPERTIES.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
     }
 }

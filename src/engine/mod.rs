@@ -79,6 +79,8 @@ pub struct Counters {
     pub timers_fired: u64,
     /// Of the accepted, those of a customer of whom something later was known.
     pub late: u64,
+    /// Squeezes that are open at present, or stopped and not made good.
+    pub alerts_open: u64,
 }
 
 /// The state machine of one partition.
@@ -323,7 +325,9 @@ impl PartitionEngine {
 
     fn count(&mut self, step: StepCount) {
         self.organisation = step.organisation;
-        self.header.counters.duplicates += u64::from(step.is_duplicate);
+        let counters = &mut self.header.counters;
+        counters.duplicates += u64::from(step.is_duplicate);
+        counters.alerts_open = counters.alerts_open.saturating_add_signed(step.alerts_opened);
     }
 
     /// Moves the watermark, never back, and fires what is due by it.
@@ -373,8 +377,10 @@ impl PartitionEngine {
             organisation::forget(&mut self.organisation, entry);
         }
         let slots = dropped.iter().flat_map(|entry| &entry.customer.squeezes);
-        let open_alerts =
+        let open_alerts: Vec<_> =
             slots.filter(|slot| slot.is_liability()).map(|slot| slot.key.clone()).collect();
+        let counters = &mut self.header.counters;
+        counters.alerts_open = counters.alerts_open.saturating_sub(open_alerts.len() as u64);
         self.store.refuse(self.settings.salt, &event.customer, event.time.max(as_of));
         let output = Output {
             customer: Arc::clone(&event.customer),

@@ -75,6 +75,7 @@ pub(super) fn step(
     let bodies = &mut bodies;
     let (policy, as_of) = (step.policy, step.as_of);
     let before = entry.customer.trust.at(as_of, policy);
+    let open_before = alerts_open(entry);
     entry.customer.timers.armed_by = step.origin;
     effect(entry, &mut step);
     let after = entry.customer.trust.at(as_of, policy);
@@ -92,12 +93,23 @@ pub(super) fn step(
     if step.organisation.is_some() {
         organisation::end_step(entry, &mut step, &after);
     }
-    StepCount { is_duplicate: step.is_duplicate, organisation: step.organisation }
+    StepCount {
+        is_duplicate: step.is_duplicate,
+        alerts_opened: alerts_open(entry) - open_before,
+        organisation: step.organisation,
+    }
+}
+
+/// Squeezes for which money may still be owed: few, as the slots are.
+fn alerts_open(entry: &Entry) -> i64 {
+    entry.customer.squeezes.iter().map(|slot| i64::from(slot.is_liability())).sum()
 }
 
 /// What a step adds to the engine's counts, and what was lent to it.
 pub(super) struct StepCount {
     pub(super) is_duplicate: bool,
+    /// Squeezes opened less those resolved.
+    pub(super) alerts_opened: i64,
     pub(super) organisation: Option<Box<Organisation>>,
 }
 

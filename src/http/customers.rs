@@ -54,7 +54,10 @@ fn partition_of(live: &Live, id: &str) -> Result<i32, Problem> {
 fn inbox_of(live: &Live, partition: i32) -> Result<SyncSender<Query>, Problem> {
     let status = live.partitions.get(&partition).ok_or(Problem::NotOwnedHere(partition))?;
     match &status.state {
-        PartitionState::Running => Ok(status.inbox.clone()),
+        // Held up, its state is here all the same. A restore that is paused drops the question, which the asker sees.
+        PartitionState::Running | PartitionState::Stopped(_) | PartitionState::Paused(_) => {
+            Ok(status.inbox.clone())
+        }
         PartitionState::Restoring => {
             Err(Problem::Restoring { partition, percent: percent(status.restored_ratio) })
         }

@@ -105,7 +105,13 @@ fn partition_checks(api: &Api) -> Vec<Check> {
     let check = |(partition, status): (i32, PartitionStatus)| {
         let state = match status.state {
             PartitionState::Running => {
-                Ok(format!("running, {} records behind", status.lag_records))
+                let held_back = match status.unstable_records {
+                    0 => String::new(),
+                    records => format!(
+                        ": an open transaction of a producer of events holds {records} back (kafka-transactions.sh find-hanging)"
+                    ),
+                };
+                Ok(format!("running, {} records behind{held_back}", status.lag_records))
             }
             PartitionState::Restoring => {
                 let done = percent(status.restored_ratio);
@@ -114,6 +120,8 @@ fn partition_checks(api: &Api) -> Vec<Check> {
                 });
                 Err(format!("restoring, {done} % done{remaining}"))
             }
+            PartitionState::Stopped(reason) => Err(format!("stopped: {reason}")),
+            PartitionState::Paused(reason) => Err(format!("paused: {reason}")),
             PartitionState::Refused(reason) => Err(format!("refused: {reason}")),
         };
         Check { name: format!("partition {partition}"), state }

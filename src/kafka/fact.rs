@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::engine::{Action, Counters, Effect, OutputBody, Reason};
 use crate::model::EventTime;
 use crate::model::squeeze::SqueezeType;
+use crate::wire::Operation;
 
 /// Takes notice of facts. Called on worker threads: it must not block.
 pub trait Observer: Send + Sync {
@@ -56,6 +57,25 @@ pub enum Fact<'a> {
         partition: i32,
         /// Why, and what to do.
         reason: &'a str,
+    },
+    /// It handles no record until somebody resumes it: the decision is journalled, and so survives restarts.
+    PartitionStopped {
+        /// Which.
+        partition: i32,
+        /// Why, and what to do.
+        reason: &'a str,
+    },
+    /// It handles no record until there is room in memory.
+    PartitionPaused {
+        /// Which.
+        partition: i32,
+        /// Why, and what to do.
+        reason: &'a str,
+    },
+    /// A stopped or paused partition goes on.
+    PartitionResumed {
+        /// Which.
+        partition: i32,
     },
     /// It left this process.
     PartitionRevoked {
@@ -130,6 +150,20 @@ pub enum Fact<'a> {
         offset: i64,
         /// Why.
         reason: Reason,
+    },
+    /// An operator has asked for something.
+    OperationRequested {
+        /// The offset of the request in the reference log.
+        offset: i64,
+        /// What for.
+        operation: Operation,
+    },
+    /// A worker has ended what was under way, because partitions or the worker itself go.
+    Drained {
+        /// Which.
+        worker: usize,
+        /// How long it took.
+        elapsed: Duration,
     },
     /// From now on a partition is scored by another policy.
     PolicyActivated {

@@ -4,6 +4,7 @@
 //! state back from the logs, `rebalance` gives and takes partitions, `publisher` ends transactions, `native` holds the one piece
 //! of unsafe code. Nothing here decides anything about trust.
 
+mod breaker;
 mod clock;
 mod dead_letters;
 mod embedded;
@@ -28,10 +29,13 @@ mod settings;
 mod simulation;
 mod span;
 mod steps;
+mod stops;
 mod tail;
 mod topics;
+mod upgrade;
 mod worker;
 
+pub use breaker::DeadLetterLimit;
 pub(crate) use clock::wall_ms;
 pub use dead_letters::{DeadLetters, Left, LetterPlace, Retry, StoredLetter};
 pub use embedded::EmbeddedBroker;
@@ -40,7 +44,8 @@ pub use fact::{Fact, Observer, Settlement, Tally};
 pub use produce::{Placed, ProduceError, TopicWriter, send_event};
 pub use reset::{Held, OutputPlan, PartitionPlan, Progress, Reset, ResetPlan, Standing};
 pub use service::Service;
-pub use settings::{Delivery, GroupProtocol, KafkaSettings, Scoring};
+pub use settings::{Delivery, GroupProtocol, KafkaSettings, Limits, Scoring};
 pub use span::{Go, Span};
+pub use stops::{StoppedPartition, ask, stopped_partitions};
 pub use tail::{TailRecord, TopicTail};
 pub use topics::{Expiry, expiries};

@@ -16,6 +16,10 @@ use crate::wire::{self, Origin, RecordRef};
 
 /// Inputs after which a transaction is committed before its time, so that what can be undone stays bounded.
 const COMMIT_RECORDS: u64 = 20_000;
+/// The same for customers touched: each is kept as it was until then.
+const COMMIT_CUSTOMERS: usize = 20_000;
+/// The same for their estimated size, in bytes. One input that moves the clock far can touch more: it is not divided.
+const COMMIT_BYTES: usize = 64 << 20;
 
 /// A worker's transactions.
 pub(super) struct Outbox {
@@ -29,6 +33,8 @@ pub(super) struct Outbox {
 /// A transaction that has begun.
 pub(super) struct Open {
     since: Instant,
+    /// It is to be committed before its time.
+    is_due: bool,
     pub(super) tally: Tally,
     /// Partitions it holds records of.
     partitions: BTreeSet<i32>,
@@ -56,16 +62,24 @@ impl Outbox {
         let worker = *worker;
         Ok(open.get_or_insert_with(|| Open {
             since: clock::now(),
+            is_due: false,
             tally: Tally { worker, ..Tally::default() },
             partitions: BTreeSet::new(),
         }))
+    }
+
+    /// An abort would have to put back as many customers, of this estimated size in all: more than enough commits.
+    pub(super) fn bound_undo(&mut self, customers: usize, bytes: usize) {
+        if COMMIT_CUSTOMERS <= customers || COMMIT_BYTES <= bytes {
+            self.hurry();
+        }
     }
 
     /// Time until the open transaction is to be committed; `None` if none is open.
     pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
         let open = self.open.as_ref()?;
         let due = open.since + self.settings.commit_interval;
-        let is_full = COMMIT_RECORDS <= open.tally.records;
+        let is_full = open.is_due || COMMIT_RECORDS <= open.tally.records;
         Some(if is_full { Duration::ZERO } else { due.saturating_duration_since(now) })
     }
 }
@@ -73,6 +87,12 @@ impl Outbox {
 impl Transaction for Outbox {
     fn begin(&mut self) -> Result<(), Failure> {
         self.open().map(drop)
+    }
+
+    fn hurry(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.is_due = true;
+        }
     }
 
     fn count_record(&mut self) {

@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::breaker::{Breaker, DeadLetterLimit};
 use super::fact::Settlement;
 use super::offsets::Committed;
 use super::reference::{PolicyRecord, ReferenceLog, Version};
 use super::settings::{Delivery, Scoring};
-use crate::engine::{Effect, Input, PartitionEngine, Rejection, Settings};
+use crate::engine::{ENGINE, Effect, Input, PartitionEngine, Rejection, Settings};
 use crate::model::{BakedIn, Event, EventTime, Policy};
-use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord};
+use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord, StopCause};
 
 /// Customers up to which a debug build hashes a whole engine at every transaction: the hash costs microseconds a customer.
 const HASHED_CUSTOMERS: usize = 64;
@@ -29,6 +30,12 @@ pub(super) struct Scored {
     ahead: VecDeque<Journalled>,
     /// Debug builds: the engine's hash as of `committed`.
     hash_committed: Option<u64>,
+    /// The engine of this program: [`ENGINE`], but in tests of an upgrade.
+    program: u32,
+    breaker: Breaker,
+    breaker_committed: Breaker,
+    /// What the last record handled gave reason to stop for.
+    trip: Option<StopCause>,
 }
 
 /// A journal record, and the journal up to and with it.
@@ -48,6 +55,20 @@ struct Standing {
     policy_offset_next: i64,
     /// The fingerprint of the policy in force.
     policy: u64,
+    /// The engine that handles the partition.
+    engine: u32,
+    /// It is stopped.
+    stop: Option<Stop>,
+}
+
+/// A stop that nobody has ended yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stop {
+    /// Of its journal record.
+    pub(super) seq: u64,
+    /// The next offset to handle once it ends.
+    pub(super) offset: i64,
+    pub(super) cause: StopCause,
 }
 
 impl Standing {
@@ -59,6 +80,8 @@ impl Standing {
             reference_offset_next: 0,
             policy_offset_next: 0,
             policy: genesis.policy_fingerprint,
+            engine: genesis.engine,
+            stop: None,
         }
     }
 }
@@ -94,9 +117,22 @@ impl Scored {
             is_touched: false,
             ahead,
             hash_committed: None,
+            program: ENGINE,
+            breaker: Breaker::new(DeadLetterLimit::default()),
+            breaker_committed: Breaker::new(DeadLetterLimit::default()),
+            trip: None,
         };
         scored.hash_committed = scored.hash();
         scored
+    }
+
+    /// The same partition, handled by the engine `program` and stopped by more dead letters than `limit`; to be chosen before the first
+    /// record.
+    #[must_use]
+    pub(super) fn handled_by(mut self, program: u32, limit: DeadLetterLimit) -> Self {
+        (self.program, self.breaker) = (program, Breaker::new(limit));
+        self.breaker_committed.clone_from(&self.breaker);
+        self
     }
 
     /// The next offset to handle.
@@ -145,6 +181,21 @@ impl Scored {
         }
     }
 
+    /// Why no record is handled at present; speculative, as all else, until the transaction is certain.
+    pub(super) const fn stopped(&self) -> Option<Stop> {
+        self.standing.stop
+    }
+
+    /// The same, as a restart would find it.
+    pub(super) fn stopped_committed(&self) -> Option<Stop> {
+        self.committed.and_then(|standing| standing.stop)
+    }
+
+    /// Names this history of the partition.
+    pub(super) const fn lineage(&self) -> [u8; 16] {
+        self.genesis.lineage
+    }
+
     /// Handles the record at `offset`.
     pub(super) fn handle(
         &mut self,
@@ -153,18 +204,57 @@ impl Scored {
         effects: &mut Vec<Effect>,
     ) {
         self.is_touched = true;
+        self.trip = self.breaker.note(record.is_err());
         self.standing.offset_next = offset + 1;
         self.engine.handle(Input::Record { offset, record }, effects);
     }
 
-    /// The journal record that begins this partition's history, if it is not written yet.
+    /// The journal record that begins this partition's history, or the reign of this program's engine over it, if it is not written yet.
     pub(super) fn begin(&mut self) -> Option<Vec<u8>> {
-        if self.standing.chain.seq().is_some() {
+        let engine = self.program;
+        let decision = if self.standing.chain.seq().is_none() {
+            Decision::Genesis(self.genesis.clone())
+        } else if self.standing.engine != engine && self.ahead.is_empty() {
+            Decision::Engine { engine, version: env!("CARGO_PKG_VERSION").into() }
+        } else {
             return None;
-        }
+        };
+        self.standing.engine = engine;
+        Some(self.write(decision))
+    }
+
+    /// The journal record that stops this partition, if the last record handled gave reason to.
+    pub(super) fn stop(&mut self) -> Option<Vec<u8>> {
+        let cause = self.trip.take().filter(|_| self.ahead.is_empty())?;
+        let value = self.write(Decision::Stop { cause });
+        self.stop_for(cause);
+        Some(value)
+    }
+
+    /// The journal record that ends the stop, if `is_resumed` says so of its `seq`.
+    pub(super) fn resume(&mut self, is_resumed: impl FnOnce(u64) -> bool) -> Option<Vec<u8>> {
+        let stop = self.standing.stop.filter(|_| self.ahead.is_empty())?;
+        is_resumed(stop.seq).then(|| {
+            self.go_on();
+            self.write(Decision::Resume)
+        })
+    }
+
+    /// A decision the engine does not hear of, as a journal record.
+    fn write(&mut self, decision: Decision) -> Vec<u8> {
         self.is_touched = true;
-        let genesis = Decision::Genesis(self.genesis.clone());
-        Some(self.standing.chain.write(self.standing.offset_next, genesis).1)
+        self.standing.chain.write(self.standing.offset_next, decision).1
+    }
+
+    /// The journal's last record stopped the partition.
+    fn stop_for(&mut self, cause: StopCause) {
+        let seq = self.standing.chain.seq().unwrap_or_default();
+        self.standing.stop = Some(Stop { seq, offset: self.standing.offset_next, cause });
+    }
+
+    fn go_on(&mut self) {
+        self.standing.stop = None;
+        self.breaker.clear();
     }
 
     /// Lets the engine see `version`, if it is newer than the one it sees; the journal record that says so.
@@ -265,9 +355,15 @@ impl Scored {
             Decision::Tick { time } => {
                 self.engine.handle(Input::Tick { seq: record.seq, time }, effects)
             }
+            Decision::Engine { engine, .. } => self.standing.engine = engine,
+            Decision::Stop { .. } => {}
+            Decision::Resume => self.go_on(),
         }
         self.is_touched = true;
         self.standing.chain = chain;
+        if let Decision::Stop { cause } = record.decision {
+            self.stop_for(cause);
+        }
         self.ahead.pop_front();
         true
     }
@@ -281,6 +377,7 @@ impl Scored {
     pub(super) fn commit(&mut self) {
         self.engine.commit();
         self.committed = Some(self.standing);
+        self.breaker_committed.clone_from(&self.breaker);
         self.is_touched = false;
         self.hash_committed = self.hash();
     }
@@ -293,6 +390,7 @@ impl Scored {
         self.engine.abort();
         let start = || Standing::at_start(&self.genesis, Chain::default());
         self.standing = self.committed.unwrap_or_else(start);
+        self.breaker.clone_from(&self.breaker_committed);
         self.is_touched = false;
         if self.hash_committed.is_some() {
             assert_eq!(self.hash(), self.hash_committed, "an abort puts everything back");
@@ -537,6 +635,109 @@ mod tests {
             (original.standing, original.engine().state_hash())
         );
         assert_eq!(again.policy(), policy_fingerprint(again.engine().policy()));
+    }
+
+    const LIMIT: DeadLetterLimit = DeadLetterLimit { share: 0.2, window: 10 };
+
+    /// Handles a record at `offset` that nobody can use.
+    fn poison(scored: &mut Scored, offset: i64) {
+        let value = RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
+        scored.handle(offset, crate::wire::decode(value, Expect::File), &mut Vec::new());
+    }
+
+    /// A partition that has just been stopped after the record at offset 7.
+    fn stopped() -> (Scored, Vec<u8>) {
+        let mut scored = fresh().handled_by(ENGINE, LIMIT);
+        scored.begin();
+        (5..7).for_each(|offset| poison(&mut scored, offset));
+        assert_eq!(scored.stop(), None);
+        scored.commit();
+        poison(&mut scored, 7);
+        let value = scored.stop().expect("more than 2 in 10");
+        (scored, value)
+    }
+
+    #[test]
+    fn a_stop_is_decided_again_after_an_abort_and_ends_only_by_its_name() {
+        let (mut scored, first) = stopped();
+        let stop = scored.stopped().expect("stopped");
+        assert_eq!((stop.seq, stop.offset), (1, 8));
+        assert_eq!(scored.stopped_committed(), None);
+        scored.abort();
+        assert_eq!(scored.stopped(), None);
+        poison(&mut scored, 7);
+        assert_eq!(scored.stop(), Some(first), "the same records come to the same stop");
+        scored.commit();
+        assert_eq!(scored.stopped_committed(), Some(stop));
+        assert_eq!(scored.resume(|seq| seq == 9), None);
+        assert!(scored.resume(|seq| seq == 1).is_some());
+        assert_eq!(scored.stopped(), None);
+        scored.abort();
+        assert_eq!(scored.stopped(), Some(stop));
+        assert!(scored.resume(|_| true).is_some());
+        scored.commit();
+        poison(&mut scored, 8);
+        assert_eq!(scored.stop(), None, "the count begins anew");
+    }
+
+    #[test]
+    fn a_stop_and_a_resume_are_repeated_and_leave_no_other_trace() {
+        let (mut original, stop) = stopped();
+        let halted = original.standing;
+        let resume = original.resume(|_| true).unwrap();
+        let mut effects = handle(&mut original, &[3]);
+
+        let journal = |values: &[&Vec<u8>]| {
+            let mut chain = Chain::default();
+            chain.write(5, Decision::Genesis(genesis()));
+            let begun = chain;
+            let read = |value: &&Vec<u8>| {
+                let record = chain.read(value).unwrap();
+                Journalled { record, chain }
+            };
+            let ahead: VecDeque<Journalled> = values.iter().map(read).collect();
+            Scored::new(genesis(), begun, ahead, &scoring()).handled_by(ENGINE, LIMIT)
+        };
+        let mut again = journal(&[&stop]);
+        (5..8).for_each(|offset| poison(&mut again, offset));
+        assert_eq!(again.stop(), None, "the journal's decision comes first");
+        assert!(again.repeat(&ReferenceLog::new(), &mut Vec::new()));
+        assert_eq!(again.standing, halted, "a restart finds it stopped");
+
+        let mut whole = journal(&[&stop, &resume]);
+        (5..8).for_each(|offset| poison(&mut whole, offset));
+        while whole.has_ahead(8) {
+            assert!(whole.repeat(&ReferenceLog::new(), &mut Vec::new()));
+        }
+        assert_eq!(handle(&mut whole, &[3]), effects);
+        assert_eq!((whole.standing, &whole.breaker), (original.standing, &original.breaker));
+
+        let mut never = fresh();
+        never.begin();
+        (5..8).for_each(|offset| poison(&mut never, offset));
+        assert_eq!(
+            handle(&mut never, &[3]),
+            std::mem::take(&mut effects),
+            "no output depends on it"
+        );
+        assert_eq!(never.engine().state_hash(), whole.engine().state_hash());
+    }
+
+    #[test]
+    fn another_engine_is_journalled_once_before_all_else() {
+        let mut scored = fresh();
+        scored.begin();
+        scored.commit();
+        let mut scored = scored.handled_by(ENGINE + 1, LIMIT);
+        let value = scored.begin().expect("the engine is another");
+        let Decision::Engine { engine, version } = JournalRecord::decode(&value).unwrap().decision
+        else {
+            panic!("another decision");
+        };
+        assert_eq!((engine, &*version), (ENGINE + 1, env!("CARGO_PKG_VERSION")));
+        assert_eq!(scored.begin(), None);
+        scored.abort();
+        assert_eq!(scored.begin(), Some(value), "decided again after an abort");
     }
 
     #[test]

@@ -277,6 +277,8 @@ mod tests {
             partitions: 1,
             replication_factor: 1,
             idle_after: None,
+            ticks_without_traffic: false,
+            limits: crate::kafka::Limits::default(),
             properties: BTreeMap::new(),
         };
         (cluster, settings)

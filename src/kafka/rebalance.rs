@@ -52,9 +52,10 @@ impl Worker {
                 self.shared.observer.observe(fact);
             }
             Rebalance::Revoke(list) => {
-                let is_lost = self.member.assignment_lost();
+                let (is_lost, started) = (self.member.assignment_lost(), clock::now());
                 self.tell_membership(!is_lost);
                 self.end_transaction(is_lost)?;
+                self.tell_drained(started);
                 let partitions = numbers(list);
                 let revoked = partitions.len();
                 partitions.into_iter().for_each(|partition| self.give_back(partition));

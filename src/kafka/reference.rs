@@ -3,8 +3,8 @@
 //! Every change is kept in memory, a few hundred bytes each, so that a restore can ask for any older version. It decides nothing:
 //! which version an engine sees is a journalled decision of the engine's worker.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::native::{FetchQueue, Fetched, FetchedRecord};
 use super::settings::KafkaSettings;
 use super::topics::Topics;
 use crate::model::{Catalogue, Event, Policy, ReferenceChange};
-use crate::wire::{self, Expect, policy_fingerprint};
+use crate::wire::{self, Expect, Operation, policy_fingerprint};
 
 const BATCH: usize = 1024;
 const WAIT: Duration = Duration::from_millis(100);
@@ -32,6 +32,8 @@ const ATTEMPTS: usize = 100;
 pub(super) struct ReferenceLog {
     read: Mutex<Read>,
     is_caught_up: AtomicBool,
+    /// Engines up to this one are to leave; 0: none is.
+    drained: AtomicU32,
 }
 
 #[derive(Default)]
@@ -43,6 +45,8 @@ struct Read {
     policies: Arc<Vec<PolicyRecord>>,
     /// Versions somebody still holds.
     held: BTreeMap<i64, Weak<Catalogue>>,
+    /// Stops somebody has ended: partition, lineage and the stop's `seq`.
+    resumed: BTreeSet<(i32, [u8; 16], u64)>,
 }
 
 /// One version of the catalogue.
@@ -69,7 +73,11 @@ impl PolicyRecord {
 
 impl ReferenceLog {
     pub(super) fn new() -> Self {
-        Self { read: Mutex::default(), is_caught_up: AtomicBool::new(false) }
+        Self {
+            read: Mutex::default(),
+            is_caught_up: AtomicBool::new(false),
+            drained: AtomicU32::new(0),
+        }
     }
 
     /// The log has been read to its end at least once, so that what was published before the service started is visible to the
@@ -117,10 +125,31 @@ impl ReferenceLog {
         Some(policies[place].clone())
     }
 
+    /// Whether somebody has asked for the end of this stop.
+    pub(super) fn is_resumed(&self, partition: i32, lineage: [u8; 16], stop: u64) -> bool {
+        self.lock().resumed.contains(&(partition, lineage, stop))
+    }
+
+    /// Whether instances of `engine` are to leave.
+    pub(super) fn is_drained(&self, engine: u32) -> bool {
+        engine <= self.drained.load(Ordering::Acquire)
+    }
+
+    /// Takes in what an operator asks for.
+    fn note(&self, operation: Operation) {
+        match operation {
+            Operation::Resume { partition, lineage, stop } => {
+                self.lock().resumed.insert((partition, lineage, stop));
+            }
+            Operation::Drain { engine } => self.drained.store(engine, Ordering::Release),
+            Operation::Undrain {} => self.drained.store(0, Ordering::Release),
+        }
+    }
+
     /// Takes in changes, in the order of their offsets, as one new version; returns how many there are now.
     pub(super) fn extend(&self, changes: Vec<(i64, ReferenceChange)>) -> Version {
         let mut read = self.lock();
-        let Read { changes: all, latest, policies, held } = &mut *read;
+        let Read { changes: all, latest, policies, held, .. } = &mut *read;
         if let Some((last, _)) = changes.last() {
             held.insert(latest.offset_next, Arc::downgrade(&latest.catalogue));
             latest.offset_next = last + 1;
@@ -229,11 +258,17 @@ impl ReferenceReader {
         Ok(())
     }
 
-    /// The change a record makes; a record that is no reference event is told and passed over.
+    /// The change a record makes; what an operator asks for is noted, and a record that is neither is told and passed over.
     fn change(&self, record: FetchedRecord<'_>) -> Option<(i64, ReferenceChange)> {
         let offset = record.offset();
         let headers = record.headers();
-        match wire::decode(record.as_ref(&headers), Expect::ReferenceTopic) {
+        let record = record.as_ref(&headers);
+        if let Some(operation) = Operation::decode(record.key, record.value) {
+            self.log.note(operation);
+            self.observer.observe(Fact::OperationRequested { offset, operation });
+            return None;
+        }
+        match wire::decode(record, Expect::ReferenceTopic) {
             Ok(Event::Reference(event)) => Some((offset, event.change)),
             Ok(Event::Customer(_) | Event::Tick(_)) => None,
             Err(rejection) => {
@@ -296,6 +331,21 @@ pub(super) mod tests {
         assert_eq!(*log.policy(1).unwrap().policy.version, *"low");
         assert!([0, 2, 3].iter().all(|offset| log.policy(*offset).is_none()));
         assert_eq!(log.policies().len(), 1);
+    }
+
+    #[test]
+    fn only_the_stop_that_is_named_is_resumed_and_a_drain_can_be_withdrawn() {
+        let log = ReferenceLog::new();
+        log.note(Operation::Resume { partition: 3, lineage: [1; 16], stop: 17 });
+        assert!(log.is_resumed(3, [1; 16], 17));
+        for (partition, lineage, stop) in [(2, [1; 16], 17), (3, [2; 16], 17), (3, [1; 16], 18)] {
+            assert!(!log.is_resumed(partition, lineage, stop));
+        }
+        assert!(!log.is_drained(1));
+        log.note(Operation::Drain { engine: 1 });
+        assert!(log.is_drained(1) && !log.is_drained(2), "the next engine is not meant");
+        log.note(Operation::Undrain {});
+        assert!(!log.is_drained(1));
     }
 
     fn catalogue(changes: &[ReferenceChange]) -> Catalogue {

@@ -22,7 +22,7 @@ use super::partition::{Journalled, Position, Scored};
 use super::reference::{ReferenceLog, refuse_lasting};
 use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
-use crate::engine::ENGINE;
+use super::upgrade::{self, Base};
 use crate::wire::{
     self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, RecordRef, policy_fingerprint,
 };
@@ -67,9 +67,15 @@ pub(super) enum Refusal {
     )]
     OtherPartitionCount { topic: String, found: i32, expected: i32 },
     #[error(
-        "its state was made by engine {found} and this is engine {ENGINE}: run that version, or score the log anew by `goodfaith reset`"
+        "engine {found} has handled it and this is engine {program}, which is older: run {}",
+        version.as_ref().map_or_else(|| "that version, or a later one".to_owned(), |version| format!("goodfaith {version} or a later one"))
     )]
-    OtherEngine { found: u32 },
+    OlderEngine { found: u32, program: u32, version: Option<String> },
+    #[error(
+        "engine {found} has handled it and this is engine {program}: a new engine begins only where nothing is left to be handled again. \
+         Run the version of engine {found} once more, `goodfaith drain` it, and start this one then; or score the log anew by `goodfaith reset`"
+    )]
+    NotDrained { found: u32, program: u32 },
     #[error(
         "it began with policy {found}, which is not the one configured: configure that one and change it in flight (goodfaith policy \
          publish), or score the log anew by `goodfaith reset`"
@@ -152,6 +158,8 @@ pub(super) struct Restorer {
     pub(super) events: EventsTopic,
     pub(super) scoring: Scoring,
     pub(super) reference: Arc<ReferenceLog>,
+    /// The engine of this program: [`ENGINE`](crate::engine::ENGINE), but in tests of an upgrade.
+    pub(super) engine: u32,
     /// Reads journals while any is needed.
     pub(super) journal: Option<BaseConsumer>,
     /// Committed offsets are asked for one by one, this one next.
@@ -261,6 +269,11 @@ impl Replay {
     /// The next offset to handle.
     pub(super) const fn offset_next(&self) -> i64 {
         self.scored.offset_next()
+    }
+
+    /// Estimated size of the customers so far.
+    pub(super) fn store_bytes(&self) -> usize {
+        self.scored.engine().store_bytes()
     }
 
     fn repeat_until(&mut self, offset: i64, reference: &ReferenceLog) -> Result<(), Refusal> {
@@ -434,17 +447,23 @@ impl Restorer {
         }
         let Some(genesis) = reading.genesis.clone() else {
             let genesis = self.genesis(start)?;
-            let scored = Scored::new(genesis, Chain::default(), VecDeque::new(), &self.scoring);
+            let scored = self.scored(genesis, Chain::default(), VecDeque::new());
             return Ok(Next::Place(Phase::Running(Box::new(scored)), start));
         };
-        if let Err(refusal) =
-            self.examine(&genesis, start).and_then(|()| self.examine_policies(reading))
+        if let Err(refusal) = self
+            .examine(&genesis, start)
+            .and_then(|()| self.examine_policies(reading))
+            .and_then(|()| {
+                let base =
+                    Base { offset_next: genesis.start_offset, seq: 0, engine: genesis.engine };
+                upgrade::examine(&base, reading.rest.iter(), reading.committed, self.engine)
+            })
         {
             return Ok(Next::Refuse(refusal));
         }
         let from = genesis.start_offset;
         let lineage = genesis.lineage;
-        let scored = Scored::new(genesis, reading.begun, reading.rest.clone(), &self.scoring);
+        let scored = self.scored(genesis, reading.begun, reading.rest.clone());
         Ok(match reading.committed {
             None if self.settings.delivery == Delivery::ExactlyOnce => {
                 Next::Refuse(Refusal::OffsetLost(self.settings.group_id.clone()))
@@ -460,6 +479,12 @@ impl Restorer {
         })
     }
 
+    /// A partition about to follow its journal here.
+    fn scored(&self, genesis: Genesis, chain: Chain, ahead: VecDeque<Journalled>) -> Scored {
+        let limit = self.settings.limits.dead_letters;
+        Scored::new(genesis, chain, ahead, &self.scoring).handled_by(self.engine, limit)
+    }
+
     /// The beginning of a history at `start_offset`.
     fn genesis(&self, start_offset: i64) -> Result<Genesis> {
         let mut lineage = [0; 16];
@@ -469,7 +494,7 @@ impl Restorer {
             events_topic_id: self.events.id,
             partition_count: self.events.partition_count,
             start_offset,
-            engine: ENGINE,
+            engine: self.engine,
             policy_version: self.scoring.policy.version.clone(),
             policy_fingerprint: policy_fingerprint(&self.scoring.policy),
         })
@@ -485,9 +510,6 @@ impl Restorer {
         let (expected, found) = (genesis.partition_count, self.events.partition_count);
         if expected != found {
             return Err(Refusal::OtherPartitionCount { topic: topic(), found, expected });
-        }
-        if genesis.engine != ENGINE {
-            return Err(Refusal::OtherEngine { found: genesis.engine });
         }
         if genesis.policy_fingerprint != policy_fingerprint(&self.scoring.policy) {
             return Err(Refusal::OtherPolicy { found: genesis.policy_version.to_string() });
@@ -569,6 +591,8 @@ pub(super) mod tests {
     use super::super::reference::tests::{log_of, published};
     use super::super::settings::GroupProtocol;
     use super::*;
+    use crate::engine::ENGINE;
+    use crate::kafka::Limits;
     use crate::model::{EventTime, Policy};
     use crate::wire::{CommitMark, Encoding};
 
@@ -587,6 +611,8 @@ pub(super) mod tests {
             partitions: 8,
             replication_factor: 1,
             idle_after: None,
+            ticks_without_traffic: false,
+            limits: Limits::default(),
             properties: BTreeMap::new(),
         };
         Restorer {
@@ -599,6 +625,7 @@ pub(super) mod tests {
                 roll_ups: crate::engine::RollUps::Off,
             },
             reference: Arc::new(ReferenceLog::new()),
+            engine: ENGINE,
             journal: None,
             asked_alone: None,
         }
@@ -682,7 +709,7 @@ pub(super) mod tests {
         let cases: [(Change, &str); 4] = [
             (|genesis| genesis.events_topic_id = Some([2; 16]), "deleted and created again"),
             (|genesis| genesis.partition_count = 4, "has 8 partitions and had 4"),
-            (|genesis| genesis.engine += 1, "run that version"),
+            (|genesis| genesis.engine += 1, "run that version, or a later one"),
             (|genesis| genesis.policy_fingerprint += 1, "not the one configured"),
         ];
         for (change, says) in cases {
@@ -690,6 +717,36 @@ pub(super) mod tests {
             let told = exactly(&read(&values, Some(position)));
             assert!(told.starts_with("refused") && told.contains(says), "{told}");
         }
+    }
+
+    #[test]
+    fn a_deployment_moves_to_the_next_engine_when_drained_and_never_back() {
+        let (values, position) = history(|_| {});
+        let placed = |engine, reading: &Reading| {
+            let restorer = Restorer { engine, ..restorer(Delivery::ExactlyOnce) };
+            match restorer.place(reading, 0, 40).unwrap() {
+                Next::Place(Phase::Replaying(replay), _) => Ok(replay),
+                Next::Refuse(refusal) => Err(refusal.to_string()),
+                _ => panic!("neither replayed nor refused"),
+            }
+        };
+        let loaded = placed(ENGINE + 1, &read(&values, Some(position))).err().unwrap();
+        assert!(loaded.contains("goodfaith drain"), "{loaded}");
+
+        // A history of which nothing was handled yet leaves nothing to be handled again.
+        let mut chain = Chain::default();
+        let mut journal = vec![values[0].clone()];
+        let lineage = chain.read(&journal[0]).map(|_| position.mark.lineage).unwrap();
+        let mark = CommitMark { lineage, seq: 0, hash: chain.hash(), reference_offset_next: 0 };
+        let drained = Position { offset_next: 10, mark };
+        let replay = placed(ENGINE + 1, &read(&journal, Some(drained))).unwrap();
+        let mut scored = replay.finish(&ReferenceLog::new()).unwrap();
+        journal.push(scored.begin().expect("the new engine says so first"));
+        scored.commit();
+        let moved = Some(scored.position());
+        assert!(placed(ENGINE + 1, &read(&journal, moved)).is_ok());
+        let older = placed(ENGINE, &read(&journal, moved)).err().unwrap();
+        assert!(older.contains(concat!("goodfaith ", env!("CARGO_PKG_VERSION"))), "{older}");
     }
 
     #[test]

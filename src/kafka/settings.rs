@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use super::breaker::DeadLetterLimit;
 use super::error::{Error, Result};
 use crate::engine::RollUps;
 use crate::model::Policy;
@@ -61,8 +62,21 @@ pub struct KafkaSettings {
     pub replication_factor: i32,
     /// Silence after which an idle partition's clock is advanced; `None`: never.
     pub idle_after: Option<Duration>,
+    /// Advance the clocks of idle partitions even when none has traffic.
+    pub ticks_without_traffic: bool,
+    /// What to stop or pause for.
+    pub limits: Limits,
     /// Passed on to librdkafka by name, security included. Never logged.
     pub properties: BTreeMap<String, String>,
+}
+
+/// What to stop or pause for.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    /// Dead letters that stop a partition until somebody resumes it.
+    pub dead_letters: DeadLetterLimit,
+    /// Estimated size of all customers of the process, in bytes, at which its partitions pause until it is less; `None`: never.
+    pub state_bytes: Option<u64>,
 }
 
 /// What to score with.
@@ -173,6 +187,10 @@ impl KafkaSettings {
                 ("fetch.queue.backoff.ms", "10"),
                 // A partition just restored is fetched only after the request under way, which waits as long.
                 ("fetch.wait.max.ms", "100"),
+                // What a worker has fetched and not handled: the queue of all its partitions, and the answers under way.
+                ("queued.max.messages.kbytes", "65536"),
+                ("fetch.message.max.bytes", "1048576"),
+                ("fetch.max.bytes", "33554432"),
             ],
             &[
                 ("group.id", &self.group_id),
@@ -205,7 +223,12 @@ impl KafkaSettings {
     /// A reader of whole topics, a member of no group.
     pub(super) fn reader(&self) -> ClientConfig {
         self.config(
-            &[("fetch.queue.backoff.ms", "10"), ("fetch.wait.max.ms", "100")],
+            &[
+                ("fetch.queue.backoff.ms", "10"),
+                ("fetch.wait.max.ms", "100"),
+                ("queued.max.messages.kbytes", "16384"),
+                ("fetch.max.bytes", "16777216"),
+            ],
             &[
                 // librdkafka wants a name; nothing is ever joined or committed under it.
                 ("group.id", &format!("{}.reader", self.group_id)),
@@ -233,6 +256,9 @@ impl KafkaSettings {
                 ("compression.type", "lz4"),
                 ("linger.ms", "1"),
                 ("message.max.bytes", MAX_RECORD_BYTES),
+                // What is produced and not acknowledged. When it is full, handling waits for acknowledgements.
+                ("queue.buffering.max.messages", "100000"),
+                ("queue.buffering.max.kbytes", "65536"),
                 ("retry.backoff.ms", "5"),
             ],
             &[
@@ -273,6 +299,8 @@ impl fmt::Debug for KafkaSettings {
             .field("partitions", &self.partitions)
             .field("replication_factor", &self.replication_factor)
             .field("idle_after", &self.idle_after)
+            .field("ticks_without_traffic", &self.ticks_without_traffic)
+            .field("limits", &self.limits)
             .field("properties", &self.properties.keys())
             .finish()
     }
@@ -297,6 +325,8 @@ pub(super) mod tests {
             partitions: 8,
             replication_factor: 1,
             idle_after: None,
+            ticks_without_traffic: false,
+            limits: Limits::default(),
             properties: BTreeMap::new(),
         }
     }
@@ -346,6 +376,19 @@ pub(super) mod tests {
             with_property(key, "6000").check().unwrap();
             let told = by_broker(with_property(key, "6000")).check().unwrap_err().to_string();
             assert!(told.contains(key) && told.contains("the broker sets it"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_the_client_holds_is_bounded() {
+        let settings = settings();
+        for (config, keys) in [
+            (settings.member(0), &["queued.max.messages.kbytes", "fetch.max.bytes"][..]),
+            (settings.reader(), &["queued.max.messages.kbytes", "fetch.max.bytes"]),
+            (settings.producer("a", 0), &["queue.buffering.max.kbytes"]),
+        ] {
+            assert!(keys.iter().all(|key| config.get(key).is_some()), "{keys:?}");
+            config.create_native_config().unwrap();
         }
     }
 

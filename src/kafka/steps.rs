@@ -16,6 +16,9 @@ pub(super) trait Transaction {
     /// Begins it, unless it has begun.
     fn begin(&mut self) -> Result<(), Failure>;
 
+    /// It is to be committed before its time.
+    fn hurry(&mut self);
+
     /// Counts a record among what it handles.
     fn count_record(&mut self);
 
@@ -35,7 +38,7 @@ pub(super) trait Transaction {
 
 impl Scored {
     /// Decides what the journal must hold before the next record, time aside: the beginning of a history, what it already holds, a
-    /// newer reference version, another policy.
+    /// newer reference version, another policy; for a partition that is stopped, whether it goes on.
     pub(super) fn decide(
         &mut self,
         partition: i32,
@@ -45,15 +48,22 @@ impl Scored {
     ) -> Result<(), Failure> {
         let (latest, policies) = (reference.latest(), reference.policies());
         let mut effects = Vec::new();
-        if let Some(value) = self.begin() {
-            transaction.journal(partition, &value)?;
-        }
         while self.has_ahead(self.offset_next()) {
             transaction.begin()?;
             if !self.repeat(reference, &mut effects) {
                 break;
             }
             transaction.perform(partition, self.policy(), &mut effects, NO_RECORD)?;
+        }
+        if let Some(value) = self.begin() {
+            transaction.journal(partition, &value)?;
+        }
+        let lineage = self.lineage();
+        if let Some(value) = self.resume(|stop| reference.is_resumed(partition, lineage, stop)) {
+            transaction.journal(partition, &value)?;
+        }
+        if self.stopped().is_some() {
+            return Ok(());
         }
         if let Some(value) = self.see(&latest, &mut effects) {
             transaction.journal(partition, &value)?;
@@ -78,7 +88,8 @@ impl Scored {
         transaction.perform(partition, self.policy(), &mut effects, NO_RECORD)
     }
 
-    /// Handles the record at `offset`, after what the journal already holds before it. One handled before changes nothing.
+    /// Handles the record at `offset`, after what the journal already holds before it. One handled before changes nothing,
+    /// and one that comes while the partition is stopped waits in the log.
     pub(super) fn take(
         &mut self,
         partition: i32,
@@ -99,13 +110,20 @@ impl Scored {
             }
             transaction.perform(partition, self.policy(), &mut effects, NO_RECORD)?;
         }
+        if self.stopped().is_some() {
+            return Ok(());
+        }
         transaction.begin()?;
         transaction.count_record();
         self.handle(offset, wire::decode(original, Expect::EventsTopic), &mut effects);
-        if effects.is_empty() {
-            return Ok(());
+        if !effects.is_empty() {
+            transaction.perform(partition, self.policy(), &mut effects, original)?;
         }
-        transaction.perform(partition, self.policy(), &mut effects, original)
+        if let Some(value) = self.stop() {
+            transaction.journal(partition, &value)?;
+            transaction.hurry();
+        }
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Summary {
 impl Summary {
     /// One line of JSON, in the form of the contract.
     pub fn to_json(&self) -> String {
-        let Counters { records, accepted, duplicates, dead_letters, timers_fired, late: _ } =
+        let Counters { records, accepted, duplicates, dead_letters, timers_fired, .. } =
             self.counters;
         let json = SummaryJson {
             watermark: self.watermark.map(|time| time.to_string()),
@@ -61,6 +61,7 @@ mod tests {
             dead_letters: 1,
             timers_fired: 2,
             late: 1,
+            alerts_open: 0,
         };
         let watermark = EventTime::parse("2025-01-31T23:55:00Z");
         let summary = Summary { watermark, counters, erased: vec!["ezra".into()] };

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 use metrics::{
     SetRecorderError, counter, describe_counter, describe_gauge, describe_histogram, gauge,
@@ -24,6 +25,9 @@ pub(super) mod name {
     pub(in super::super) const END_TO_END: &str = "goodfaith_end_to_end_seconds";
     pub(in super::super) const CUSTOMERS: &str = "goodfaith_customers";
     pub(in super::super) const STORE_BYTES: &str = "goodfaith_store_bytes";
+    pub(in super::super) const ALERTS_OPEN: &str = "goodfaith_alerts_open";
+    pub(in super::super) const DRAIN_DURATION: &str = "goodfaith_drain_duration_seconds";
+    pub(in super::super) const STORE_LIMIT_BYTES: &str = "goodfaith_store_limit_bytes";
     pub(in super::super) const SCORE_CHANGES: &str = "goodfaith_score_changes_total";
     pub(in super::super) const ALERTS: &str = "goodfaith_alerts_total";
     pub(in super::super) const REBALANCES: &str = "goodfaith_rebalances_total";
@@ -34,6 +38,8 @@ pub(super) mod name {
     pub(super) const POLICY_INFO: &str = "goodfaith_policy_info";
     pub(super) const BUILD_INFO: &str = "goodfaith_build_info";
     pub(super) const LAG_RECORDS: &str = "goodfaith_lag_records";
+    pub(super) const UNSTABLE_RECORDS: &str = "goodfaith_lag_unstable_records";
+    pub(super) const UPSTREAM_SILENT: &str = "goodfaith_upstream_silent";
     pub(super) const EVENT_LAG: &str = "goodfaith_event_lag_seconds";
     pub(super) const RESTORE_RATIO: &str = "goodfaith_restore_ratio";
     pub(super) const RESTORE_REMAINING: &str = "goodfaith_restore_remaining_seconds";
@@ -60,23 +66,33 @@ const COUNTERS: [(&str, &str); 10] = [
     (name::POLICY_REJECTIONS, "Policies published that could not come into force in flight."),
 ];
 
-const HISTOGRAMS: [(&str, &str); 3] = [
+const HISTOGRAMS: [(&str, &str); 4] = [
     (name::HANDLE_DURATION, "Time to decode, handle and encode a batch."),
     (name::PUBLISH_DURATION, "Time from asking for a commit to its answer."),
     (
         name::END_TO_END,
         "Age of the oldest record that caused an output when that output was committed.",
     ),
+    (
+        name::DRAIN_DURATION,
+        "Time to end what is under way when partitions, or the worker that has them, go.",
+    ),
 ];
 
-const GAUGES: [(&str, &str); 3] = [
-    (name::CUSTOMERS, "Customers held."),
+const GAUGES: [(&str, &str); 5] = [
+    (name::CUSTOMERS, "Customers held. None is ever evicted, so nothing counts evictions."),
     (name::STORE_BYTES, "Estimated size of all customers held."),
+    (name::STORE_LIMIT_BYTES, "limits.state_bytes, at which partitions pause; 0: no limit."),
+    (name::ALERTS_OPEN, "Squeezes said to have opened and not to be resolved."),
     (name::BUILD_INFO, "1 for this program."),
 ];
 
-const PARTITION_GAUGES: [(&str, &str); 5] = [
+const PARTITION_GAUGES: [(&str, &str); 6] = [
     (name::LAG_RECORDS, "Records behind the end of the log."),
+    (
+        name::UNSTABLE_RECORDS,
+        "Of these, records that an open transaction of a producer of events holds back.",
+    ),
     (name::EVENT_LAG, "Age of the last record handled; 0 once there are no more."),
     (name::RESTORE_RATIO, "Share of the history read back, 0 to 1."),
     (
@@ -119,7 +135,7 @@ impl Metrics {
 
     /// Everything in Prometheus text: what was counted, and how the partitions of `live` stand now.
     pub fn render(&self, live: &Live) -> String {
-        self.counted.render() + &partitions(live) + &policies(live)
+        self.counted.render() + &partitions(live) + &policies(live) + &upstream(live)
     }
 
     /// Folds what histograms have gathered into their buckets. Unless somebody does so every few seconds, they grow.
@@ -182,8 +198,9 @@ pub(super) fn count_outputs(kind: &'static str, squeeze: Option<SqueezeType>, n:
 /// One series of a partition: its metric, its further label, and its value.
 type Series = (&'static str, &'static str, fn(&PartitionStatus) -> f64);
 
-const PARTITION_SERIES: [Series; 7] = [
+const PARTITION_SERIES: [Series; 10] = [
     (name::LAG_RECORDS, "", |status| lag(status.lag_records)),
+    (name::UNSTABLE_RECORDS, "", |status| lag(status.unstable_records)),
     (name::EVENT_LAG, "", |status| status.event_lag.as_secs_f64()),
     (name::RESTORE_RATIO, "", |status| status.restored_ratio),
     (name::RESTORE_REMAINING, "", |status| {
@@ -194,6 +211,12 @@ const PARTITION_SERIES: [Series; 7] = [
     }),
     (name::PARTITION_STATE, ",state=\"running\"", |status| {
         f64::from(status.state == PartitionState::Running)
+    }),
+    (name::PARTITION_STATE, ",state=\"stopped\"", |status| {
+        f64::from(matches!(status.state, PartitionState::Stopped(_)))
+    }),
+    (name::PARTITION_STATE, ",state=\"paused\"", |status| {
+        f64::from(matches!(status.state, PartitionState::Paused(_)))
     }),
     (name::PARTITION_STATE, ",state=\"refused\"", |status| {
         f64::from(matches!(status.state, PartitionState::Refused(_)))
@@ -221,6 +244,15 @@ fn partitions(live: &Live) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Whether upstream is silent.
+fn upstream(live: &Live) -> String {
+    let (name, is_silent) =
+        (name::UPSTREAM_SILENT, live.is_upstream_silent.load(Ordering::Relaxed));
+    let help =
+        "1 while no partition has had traffic for kafka.idle_after, so that clocks stand still.";
+    format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {}\n\n", u8::from(is_silent))
 }
 
 /// The policies in force on the partitions owned here, and on how many of them each rule gathers. More than one policy: an activation is
@@ -297,6 +329,11 @@ pub(super) mod tests {
         goodfaith_lag_records{partition="9"} 12
         goodfaith_lag_records{partition="10"} 12
 
+        # HELP goodfaith_lag_unstable_records Of these, records that an open transaction of a producer of events holds back.
+        # TYPE goodfaith_lag_unstable_records gauge
+        goodfaith_lag_unstable_records{partition="9"} 0
+        goodfaith_lag_unstable_records{partition="10"} 0
+
         # HELP goodfaith_event_lag_seconds Age of the last record handled; 0 once there are no more.
         # TYPE goodfaith_event_lag_seconds gauge
         goodfaith_event_lag_seconds{partition="9"} 1.5
@@ -316,9 +353,13 @@ pub(super) mod tests {
         # TYPE goodfaith_partition_state gauge
         goodfaith_partition_state{partition="9",state="restoring"} 1
         goodfaith_partition_state{partition="9",state="running"} 0
+        goodfaith_partition_state{partition="9",state="stopped"} 0
+        goodfaith_partition_state{partition="9",state="paused"} 0
         goodfaith_partition_state{partition="9",state="refused"} 0
         goodfaith_partition_state{partition="10",state="restoring"} 0
         goodfaith_partition_state{partition="10",state="running"} 0
+        goodfaith_partition_state{partition="10",state="stopped"} 0
+        goodfaith_partition_state{partition="10",state="paused"} 0
         goodfaith_partition_state{partition="10",state="refused"} 1
         "#);
         live.partitions.clear();

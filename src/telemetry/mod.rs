@@ -140,6 +140,8 @@ fn publish_sizes(owned: &BTreeMap<i32, Measured>) {
     let sum = |size: fn(&Measured) -> usize| owned.values().map(size).sum::<usize>() as f64;
     gauge!(name::CUSTOMERS).set(sum(|measured| measured.customers));
     gauge!(name::STORE_BYTES).set(sum(|measured| measured.store_bytes));
+    let alerts = |measured: &Measured| measured.counters.map_or(0, |counters| counters.alerts_open);
+    gauge!(name::ALERTS_OPEN).set(owned.values().map(alerts).sum::<u64>() as f64);
 }
 
 impl Observer for Telemetry {
@@ -162,6 +164,19 @@ impl Observer for Telemetry {
                     reason, "Partition refused: it is not served until someone acts."
                 );
             }
+            Fact::PartitionStopped { partition, reason } => {
+                error!(
+                    partition,
+                    reason, "Partition stopped: no record is handled until it is resumed."
+                );
+            }
+            Fact::PartitionPaused { partition, reason } => {
+                error!(
+                    partition,
+                    reason, "Partition paused: no record is handled until there is room."
+                );
+            }
+            Fact::PartitionResumed { partition } => info!(partition, "Partition goes on."),
             Fact::PartitionRevoked { partition } => {
                 info!(partition, "Partition revoked.");
                 self.revoked(partition);
@@ -199,6 +214,13 @@ impl Observer for Telemetry {
             }
             Fact::ReferenceRefused { offset, reason } => {
                 warn!(offset, %reason, "Reference record passed over.");
+            }
+            Fact::OperationRequested { offset, operation } => {
+                info!(offset, ?operation, "Operator's request read.");
+            }
+            Fact::Drained { worker, elapsed } => {
+                debug!(worker, ?elapsed, "What was under way has ended.");
+                histogram!(name::DRAIN_DURATION).record(elapsed);
             }
             Fact::PolicyActivated { partition, version, fingerprint } => {
                 let hash = format!("{fingerprint:016x}");

@@ -49,6 +49,49 @@ pub enum Decision {
         /// The watermark to reach.
         time: EventTime,
     },
+    /// Another version of the engine handles the partition.
+    Engine {
+        /// Its [`crate::engine::ENGINE`].
+        engine: u32,
+        /// The program's version, for people.
+        version: Text,
+    },
+    /// No record is handled until somebody resumes the partition. The engine never hears of it.
+    Stop {
+        /// Why.
+        cause: StopCause,
+    },
+    /// A stopped partition goes on. The engine never hears of it.
+    Resume,
+}
+
+/// Why a partition was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopCause {
+    /// Too many of the last records could not be used.
+    DeadLetters {
+        /// Dead letters among them.
+        count: u64,
+        /// Records they are counted among.
+        window: u64,
+    },
+}
+
+impl Decision {
+    /// Whether it reaches the engine, and so may change what is published.
+    pub const fn reaches_engine(&self) -> bool {
+        matches!(self, Self::Reference { .. } | Self::Policy { .. } | Self::Tick { .. })
+    }
+}
+
+impl fmt::Display for StopCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeadLetters { count, window } => {
+                write!(f, "{count} of the last {window} records could not be used")
+            }
+        }
+    }
 }
 
 /// What everything durable about a partition must agree with.
@@ -132,6 +175,11 @@ impl JournalRecord {
                 Wire::Policy(proto::PolicyActivated { reference_offset, fingerprint })
             }
             Decision::Tick { time } => Wire::Tick(proto::Ticked { time_ms: time.as_millis() }),
+            Decision::Engine { engine, version } => {
+                Wire::Engine(proto::EngineStarted { engine: *engine, version: version.to_string() })
+            }
+            Decision::Stop { cause } => Wire::Stop(cause.to_wire()),
+            Decision::Resume => Wire::Resume(proto::Resumed {}),
         };
         proto::JournalRecord { seq: self.seq, at: self.at, decision: Some(decision) }
             .encode_to_vec()
@@ -152,12 +200,35 @@ impl JournalRecord {
                 Decision::Policy { reference_offset, fingerprint }
             }
             Wire::Tick(tick) => Decision::Tick { time: EventTime::from_millis(tick.time_ms) },
+            Wire::Engine(proto::EngineStarted { engine, version }) => {
+                Decision::Engine { engine, version: version.into() }
+            }
+            Wire::Stop(stop) => Decision::Stop { cause: StopCause::from_wire(&stop)? },
+            Wire::Resume(proto::Resumed {}) => Decision::Resume,
         };
         let is_genesis = matches!(decision, Decision::Genesis(_));
         if is_genesis == (record.seq == 0) {
             Ok(Self { seq: record.seq, at: record.at, decision })
         } else {
             Err(JournalError::Unreadable)
+        }
+    }
+}
+
+impl StopCause {
+    const fn to_wire(self) -> proto::Stopped {
+        let Self::DeadLetters { count, window } = self;
+        let cause = proto::TooManyDeadLetters { count, window };
+        proto::Stopped { cause: Some(proto::stopped::Cause::DeadLetters(cause)) }
+    }
+
+    fn from_wire(wire: &proto::Stopped) -> Result<Self, JournalError> {
+        match wire.cause {
+            Some(proto::stopped::Cause::DeadLetters(proto::TooManyDeadLetters {
+                count,
+                window,
+            })) => Ok(Self::DeadLetters { count, window }),
+            None => Err(JournalError::Unreadable),
         }
     }
 }
@@ -292,7 +363,7 @@ mod tests {
         })
     }
 
-    /// A journal of five records, and its bytes.
+    /// A journal of eight records, and its bytes.
     fn journal() -> (Chain, Vec<(JournalRecord, Vec<u8>)>) {
         let mut chain = Chain::default();
         let decisions = [
@@ -301,6 +372,9 @@ mod tests {
             (40, Decision::Tick { time: EventTime::from_millis(1_700_000_000_000) }),
             (40, Decision::Reference { offset_next: 13 }),
             (41, Decision::Policy { reference_offset: 12, fingerprint: 0xfeed }),
+            (50, Decision::Stop { cause: StopCause::DeadLetters { count: 101, window: 10_000 } }),
+            (50, Decision::Resume),
+            (50, Decision::Engine { engine: 2, version: "0.2.0".into() }),
         ];
         let records =
             decisions.into_iter().map(|(at, decision)| chain.write(at, decision)).collect();
@@ -315,7 +389,7 @@ mod tests {
             assert_eq!(read.read(value).as_ref(), Ok(record));
         }
         assert_eq!(read, written);
-        assert_eq!(read.seq(), Some(4));
+        assert_eq!(read.seq(), Some(7));
     }
 
     #[test]
@@ -325,6 +399,19 @@ mod tests {
         let bytes = JournalRecord { seq: 2, at: 5, decision }.encode();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "080210053a0c08ac02110807060504030201");
+    }
+
+    #[test]
+    fn a_stop_a_resume_and_an_engine_are_these_bytes() {
+        let hex = |decision| -> String {
+            let bytes = JournalRecord { seq: 2, at: 5, decision }.encode();
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let cause = StopCause::DeadLetters { count: 101, window: 10_000 };
+        assert_eq!(hex(Decision::Stop { cause }), "0802100542070a05086510904e");
+        assert_eq!(hex(Decision::Resume), "080210054a00");
+        let engine = Decision::Engine { engine: 2, version: "0.2".into() };
+        assert_eq!(hex(engine), "08021005320708021203302e32");
     }
 
     #[test]
@@ -343,7 +430,7 @@ mod tests {
     fn another_history_is_told_apart_by_its_hash_and_lineage() {
         let (chain, _) = journal();
         let lineage = *b"0123456789abcdef";
-        let mark = CommitMark { lineage, seq: 4, hash: chain.hash(), reference_offset_next: 13 };
+        let mark = CommitMark { lineage, seq: 7, hash: chain.hash(), reference_offset_next: 13 };
         assert_eq!(chain.check(lineage, &mark), Ok(()));
         assert!(chain.check([0; 16], &mark).is_err());
         assert!(chain.check(lineage, &CommitMark { hash: mark.hash ^ 1, ..mark }).is_err());

@@ -11,6 +11,7 @@ mod framing;
 mod journal;
 mod json;
 mod lines;
+mod operation;
 mod organisation;
 mod output_proto;
 mod partition;
@@ -25,10 +26,11 @@ pub use decode::decode;
 pub use encode::{Origin, encode};
 pub use event::{encode_event_json, encode_event_proto};
 pub use journal::{
-    Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, RESET_MARK,
+    Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, RESET_MARK, StopCause,
     policy_fingerprint,
 };
 pub use lines::{FileKind, customer_json, explained_json, file_line, state_line};
+pub use operation::Operation;
 pub use organisation::{PartError, part_line, read_part};
 pub use partition::partition_of;
 pub use record::{Encoding, Expect, Header, OutRecord, RecordRef};

@@ -1,7 +1,7 @@
 //! What the tests against a real Apache Kafka share: a deployment of its own for each test, input made of the golden scenarios, all
 //! that a reader under `read_committed` sees, and the oracle it is compared with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use goodfaith::engine::{Input, PartitionEngine, RollUps, Settings};
 use goodfaith::generate::{self, Generator};
-use goodfaith::kafka::{Delivery, Fact, GroupProtocol, KafkaSettings, Observer, Scoring, Service};
+use goodfaith::kafka::{
+    Delivery, Fact, GroupProtocol, KafkaSettings, Limits, Observer, Scoring, Service,
+};
 use goodfaith::live::Live;
 use goodfaith::model::{Catalogue, Event, EventTime, Policy, ReferenceChange};
 use goodfaith::wire::{
@@ -94,6 +96,8 @@ impl Deployment {
             partitions: PARTITIONS,
             replication_factor: 1,
             idle_after: None,
+            ticks_without_traffic: false,
+            limits: Limits::default(),
             // A member that dies is missed early, so that no test waits for the 45 s of production.
             properties: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
         };
@@ -302,7 +306,7 @@ impl Deployment {
         activations
     }
 
-    /// What a single-threaded engine a partition gives for the same logs, and for the policies the journal put in force.
+    /// What a single-threaded engine a partition gives for the same logs, and for the policies and ticks of the journal.
     pub(crate) fn oracle(&self) -> Published {
         let (mut catalogue, mut policies) = (Catalogue::default(), BTreeMap::new());
         for record in self.read("reference") {
@@ -315,7 +319,7 @@ impl Deployment {
                 }
             }
         }
-        let mut activations = self.activations();
+        let mut decided = self.decided();
         let catalogue = Arc::new(catalogue);
         let Scoring { policy, audit, roll_ups } = scoring();
         let mut hashes = [wire::policy_fingerprint(&policy); PARTITIONS as usize];
@@ -338,11 +342,10 @@ impl Deployment {
             let original = stored.as_ref(&headers);
             let partition = usize::try_from(stored.partition).unwrap();
             let engine = &mut engines[partition];
-            let decided = activations.entry(stored.partition).or_default();
-            while decided.first().is_some_and(|(at, _)| *at <= stored.offset) {
-                let policy = Arc::clone(&policies[&decided.remove(0).1]);
-                hashes[partition] = wire::policy_fingerprint(&policy);
-                engine.handle(Input::Policy { seq: 1, policy }, &mut Vec::new());
+            let decided = decided.entry(stored.partition).or_default();
+            while let Some(record) = decided.pop_front_if(|record| record.at <= stored.offset) {
+                let hash = &mut hashes[partition];
+                self.follow(stored.partition, &record, engine, hash, &policies, &mut published);
             }
             let (offset, record) = (stored.offset, wire::decode(original, Expect::EventsTopic));
             let mut effects = Vec::new();
@@ -357,7 +360,58 @@ impl Deployment {
                 }
             }
         }
+        for (partition, decided) in decided {
+            let place = usize::try_from(partition).unwrap();
+            for record in decided {
+                let (engine, hash) = (&mut engines[place], &mut hashes[place]);
+                self.follow(partition, &record, engine, hash, &policies, &mut published);
+            }
+        }
         published
+    }
+
+    /// Every decision of the journal, partition by partition.
+    fn decided(&self) -> BTreeMap<i32, VecDeque<JournalRecord>> {
+        let mut decided: BTreeMap<i32, VecDeque<JournalRecord>> = BTreeMap::new();
+        for stored in self.read("journal") {
+            let record = JournalRecord::decode(stored.value.as_deref().unwrap()).unwrap();
+            decided.entry(stored.partition).or_default().push_back(record);
+        }
+        decided
+    }
+
+    /// Does what a decision asks of an engine.
+    fn follow(
+        &self,
+        partition: i32,
+        record: &JournalRecord,
+        engine: &mut PartitionEngine,
+        hash: &mut u64,
+        policies: &BTreeMap<i64, Arc<Policy>>,
+        published: &mut Published,
+    ) {
+        let input = match record.decision {
+            Decision::Policy { reference_offset, .. } => {
+                let policy = Arc::clone(&policies[&reference_offset]);
+                *hash = wire::policy_fingerprint(&policy);
+                Input::Policy { seq: 1, policy }
+            }
+            Decision::Tick { time } => Input::Tick { seq: 1, time },
+            _ => return,
+        };
+        let mut effects = Vec::new();
+        engine.handle(input, &mut effects);
+        engine.commit();
+        let original = RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
+        let topic = self.topic("events");
+        let origin = Origin { topic: &topic, partition, policy: *hash };
+        for effect in &effects {
+            for OutRecord { topic, key, value, headers } in
+                wire::encode(effect, original, origin, self.settings.encoding)
+            {
+                self.add(published, topic, key, value, headers);
+            }
+        }
     }
 
     /// Notes an output, without what differs from deployment to deployment.
@@ -628,12 +682,17 @@ impl Process {
         self.0.id()
     }
 
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.0.wait().unwrap()
+    }
+
     /// Sends a signal by its name, and waits for the end.
     pub(crate) fn end(&mut self, signal: &str) -> ExitStatus {
         let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &id]).status().unwrap();
         assert!(sent.success());
-        self.0.wait().unwrap()
+        self.wait()
     }
 }
 

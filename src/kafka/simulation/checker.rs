@@ -176,7 +176,7 @@ fn journal(
                 match &record.decision {
                     Decision::Genesis(genesis) => lineage = genesis.lineage,
                     Decision::Reference { offset_next } => reference_offset_next = *offset_next,
-                    Decision::Policy { .. } | Decision::Tick { .. } => {}
+                    _ => {}
                 }
                 decisions.push(record);
             }
@@ -204,7 +204,10 @@ fn decide(
     let seq = record.seq;
     let index = |offset: i64| usize::try_from(offset).expect("an offset is not negative");
     match &record.decision {
-        Decision::Genesis(_) => {}
+        Decision::Genesis(_)
+        | Decision::Engine { .. }
+        | Decision::Stop { .. }
+        | Decision::Resume => {}
         Decision::Reference { offset_next } => {
             let mut catalogue = Catalogue::default();
             reference[..index(*offset_next)].iter().for_each(|change| catalogue.apply(change));

@@ -1,7 +1,9 @@
 //! How a worker ends its transactions, and what their outcome means for what it holds.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer as _;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
@@ -19,7 +21,7 @@ use super::super::restore::Phase;
 #[cfg(feature = "faults")]
 use super::super::safeguard::Safeguard;
 use super::super::settings::Delivery;
-use super::{Owned, Shared, Worker, position, show_policy};
+use super::{Owned, QUESTION, Shared, Worker, position, show_policy};
 
 /// Transactions in a row that may come to nothing before the worker gives up.
 const FAILURES: u32 = 20;
@@ -27,6 +29,9 @@ const FAILURES: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often a partition that moves is measured.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a partition that is behind gets nothing before the broker is asked why, and how often it is asked.
+const ASK_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Worker {
     /// Ends the open transaction, if there is one.
@@ -125,13 +130,34 @@ impl Worker {
             }
             let is_time = owned.measured_at.is_none_or(|at| at + MEASURE_INTERVAL <= now);
             if is_time {
-                owned.measured_at = Some(now);
-                measure(&self.shared, &self.member, *partition, owned);
+                measure(&self.shared, &self.member, *partition, owned, now);
             }
         }
         self.failures = 0;
         let Some(open) = self.outbox.open.take() else { return };
         self.shared.observer.observe(Fact::Committed(&open.tally));
+    }
+
+    /// Measures the partitions that no transaction has touched of late, so that lag shows where nothing moves. At most one question goes to
+    /// the broker: whether records are held back that are behind for no other reason.
+    pub(super) fn measure_idle(&mut self, now: Instant) {
+        let mut may_ask = true;
+        for (partition, owned) in &mut self.partitions {
+            let Phase::Running(scored) = &owned.phase else { continue };
+            let is_time = owned.measured_at.is_none_or(|at| at + MEASURE_INTERVAL <= now);
+            if scored.is_touched() || !is_time {
+                continue;
+            }
+            let is_suspect = owned.is_behind(&self.shared, *partition) && owned.is_quiet(now);
+            if !is_suspect {
+                owned.unstable = None;
+            } else if may_ask && owned.unstable.is_none_or(|(at, _)| at + ASK_INTERVAL <= now) {
+                may_ask = false;
+                let held_back = held_back(&self.shared, &self.member, *partition);
+                owned.unstable = Some((now, held_back.unwrap_or(0)));
+            }
+            measure(&self.shared, &self.member, *partition, owned, now);
+        }
     }
 
     /// Puts partitions back to where they last were certain.
@@ -175,23 +201,52 @@ impl Worker {
     }
 }
 
+impl Owned {
+    /// There are records it has not handled.
+    fn is_behind(&self, shared: &Shared, partition: i32) -> bool {
+        shared.live.partitions.get(&partition).is_some_and(|status| status.lag_records > 0)
+    }
+
+    /// It is handled, but nothing comes.
+    fn is_quiet(&self, now: Instant) -> bool {
+        self.hold.is_none() && self.record_at + ASK_INTERVAL <= now
+    }
+}
+
+/// Records between the last stable offset and the end of the log: an open transaction of somebody who writes events holds them back from
+/// a `read_committed` reader. `None` if the broker does not say.
+fn held_back(shared: &Shared, member: &Member, partition: i32) -> Option<i64> {
+    let topic = shared.topics.events();
+    let high = native::high_watermark(member, topic, partition)?;
+    // For this consumer the end of the log is the last stable offset.
+    let (_, stable) = member.fetch_watermarks(topic, partition, QUESTION).ok()?;
+    Some((high - stable).max(0))
+}
+
 /// Tells how a partition stands.
-fn measure(shared: &Shared, member: &Member, partition: i32, owned: &Owned) {
+fn measure(shared: &Shared, member: &Member, partition: i32, owned: &mut Owned, now: Instant) {
     let Phase::Running(scored) = &owned.phase else { return };
+    owned.measured_at = Some(now);
     let high = native::high_watermark(member, shared.topics.events(), partition);
     let handled = scored.offset_committed();
-    let passed = position(shared, member, partition).map_or(handled, |passed| passed.max(handled));
+    // What came in while it was held is passed over, not handled.
+    let passed = position(shared, member, partition).filter(|_| owned.hold.is_none());
+    let passed = passed.map_or(handled, |passed| passed.max(handled));
     let lag_records = high.map_or(0, |high| (high - passed).max(0));
+    let engine = scored.engine();
+    let (customers, store_bytes) = (engine.customer_count(), engine.store_bytes());
+    owned.customer_bytes = store_bytes.checked_div(customers).unwrap_or(0);
     if let Some(mut status) = shared.live.partitions.get_mut(&partition) {
         status.lag_records = lag_records;
         status.event_lag = if lag_records > 0 { owned.age() } else { Duration::ZERO };
+        status.unstable_records = owned.unstable.map_or(0, |(_, records)| records);
+        status.store_bytes = store_bytes;
     }
-    let engine = scored.engine();
     shared.observer.observe(Fact::PartitionMeasured {
         partition,
         counters: engine.counters(),
-        customers: engine.customer_count(),
-        store_bytes: engine.store_bytes(),
+        customers,
+        store_bytes,
         lag_records,
         watermark: engine.watermark(),
     });

@@ -5,6 +5,7 @@
 
 mod ending;
 mod handling;
+mod holding;
 mod restoring;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
 
+use self::holding::{Hold, Room};
 use super::clock;
 use super::error::{Error, Result};
 use super::fact::{Fact, Observer};
@@ -30,7 +32,9 @@ use super::publisher::Publisher;
 use super::reference::{PolicyRecord, ReferenceLog, refuse_lasting};
 use super::restore::{Phase, Restorer};
 use super::settings::{KafkaSettings, Scoring};
+use super::steps::Transaction as _;
 use super::topics::{EventsTopic, Topics};
+use crate::engine::ENGINE;
 use crate::live::{Live, PolicyStatus, Query, RefusedPolicy};
 use crate::model::BakedIn;
 
@@ -40,6 +44,8 @@ const RESTORE_WAIT: Duration = Duration::from_millis(5);
 const INBOX: usize = 1024;
 /// Questions answered a turn.
 const ANSWERS: usize = 256;
+/// One question to the broker within a turn.
+const QUESTION: Duration = Duration::from_millis(500);
 /// How often an idle partition's clock is advanced at most: each tick is a journal record.
 const TICK_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -97,6 +103,11 @@ pub(super) struct Worker {
     /// No record is handled before.
     not_before: Instant,
     has_turned: bool,
+    /// What the limit on customers leaves.
+    room: Room,
+    weighed_at: Instant,
+    /// The broker's last word on whether any partition has traffic, and when it was asked.
+    traffic: Option<(Instant, bool)>,
 }
 
 /// A partition this worker owns.
@@ -110,6 +121,12 @@ pub(super) struct Owned {
     stored_ms: Option<i64>,
     tick_at: Option<Instant>,
     measured_at: Option<Instant>,
+    /// Why it is not handled.
+    hold: Option<Hold>,
+    /// A customer's estimated size, in bytes, when last measured.
+    customer_bytes: usize,
+    /// When the broker was last asked whether an open transaction holds records back, and how many it does.
+    unstable: Option<(Instant, i64)>,
 }
 
 impl Owned {
@@ -123,6 +140,9 @@ impl Owned {
             stored_ms: None,
             tick_at: None,
             measured_at: None,
+            hold: None,
+            customer_bytes: 0,
+            unstable: None,
         }
     }
 }
@@ -159,6 +179,7 @@ impl Worker {
                 events: shared.events,
                 scoring: shared.scoring.clone(),
                 reference: Arc::clone(&shared.reference),
+                engine: ENGINE,
                 journal: None,
                 asked_alone: None,
             },
@@ -168,6 +189,9 @@ impl Worker {
             failures: 0,
             not_before: clock::now(),
             has_turned: false,
+            room: Room::default(),
+            weighed_at: clock::now(),
+            traffic: None,
             shared,
         })
     }
@@ -186,10 +210,29 @@ impl Worker {
         self.member
             .subscribe(&[self.shared.topics.events()])
             .map_err(Error::while_doing("joining the group"))?;
-        while !self.shared.stop.load(Ordering::Acquire) {
+        while !self.shared.stop.load(Ordering::Acquire) && !self.is_drained() {
             self.turn()?;
         }
-        self.commit()
+        self.drain()
+    }
+
+    /// Somebody has asked all instances of this engine to leave.
+    fn is_drained(&self) -> bool {
+        self.restorer.reference.is_drained(self.restorer.engine)
+    }
+
+    /// Ends what is under way, because the worker goes.
+    fn drain(&mut self) -> Result<()> {
+        let started = clock::now();
+        self.commit()?;
+        self.tell_drained(started);
+        Ok(())
+    }
+
+    /// Tells how long it took to end what was under way.
+    pub(super) fn tell_drained(&self, started: Instant) {
+        let elapsed = clock::now().saturating_duration_since(started);
+        self.shared.observer.observe(Fact::Drained { worker: self.number, elapsed });
     }
 
     fn turn(&mut self) -> Result<()> {
@@ -213,8 +256,16 @@ impl Worker {
             let outcome = self.outbox.publisher.abort(failure);
             self.conclude(outcome)?;
         }
+        if self.room != Room::Ample {
+            self.outbox.hurry();
+        }
         let is_due = self.outbox.due_in(clock::now()).is_some_and(|due| due.is_zero());
-        if is_due { self.commit() } else { Ok(()) }
+        if is_due {
+            self.commit()?;
+        }
+        let now = clock::now();
+        self.measure_idle(now);
+        self.hold(now)
     }
 
     fn tell_started(&self) {
@@ -273,10 +324,12 @@ impl Owned {
         Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))
     }
 
-    /// Silence for `idle_after`, and no tick of late.
+    /// In state running, silence for `idle_after`, and no tick of late.
     fn is_silent(&self, now: Instant, idle_after: Duration) -> bool {
         let interval = TICK_INTERVAL.min(idle_after);
-        self.record_at + idle_after <= now
+        let is_running = self.hold.is_none() && matches!(self.phase, Phase::Running(_));
+        is_running
+            && self.record_at + idle_after <= now
             && self.tick_at.is_none_or(|tick_at| tick_at + interval <= now)
     }
 }

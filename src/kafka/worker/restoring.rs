@@ -192,7 +192,7 @@ impl Worker {
         drop(self.member.pause(&list));
     }
 
-    fn resume(&self, partition: i32) -> Result<()> {
+    pub(super) fn resume(&self, partition: i32) -> Result<()> {
         let list = offsets::list(self.shared.topics.events(), [partition]);
         self.member.resume(&list).map_err(Error::while_doing("reading a partition"))
     }
