@@ -17,6 +17,7 @@ mod proto;
 mod record;
 mod say;
 mod shaped;
+mod snapshot;
 mod writer;
 
 pub use decode::decode;
@@ -29,3 +30,7 @@ pub use lines::{FileKind, customer_json, explained_json, file_line, state_line};
 pub use organisation::{PartError, part_line, read_part};
 pub use partition::partition_of;
 pub use record::{Encoding, Expect, Header, OutRecord, RecordRef};
+pub use snapshot::{
+    Held, Manifest, Part, PartDigest, PartHeader, PartWriter, SnapshotError, SnapshotPoint, Step,
+    StepId,
+};
