@@ -30,3 +30,6 @@ pub struct SnapshotSettings {
     /// How often a partition that moves is written.
     pub interval: Duration,
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,18 @@ impl Store {
         Self::with(Box::new(object_store::memory::InMemory::new()), Path::default()).unwrap()
     }
 
+    /// Puts something else in an object's place, or nothing.
+    #[cfg(test)]
+    pub(super) fn replace(&self, name: &str, bytes: Option<Vec<u8>>) {
+        match bytes {
+            Some(bytes) => {
+                let path = self.path(name);
+                self.ask("replacing", name, self.objects.put(&path, bytes.into())).unwrap();
+            }
+            None => self.delete(name).unwrap(),
+        }
+    }
+
     /// Creates an object that does not exist yet.
     ///
     /// # Errors
