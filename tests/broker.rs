@@ -4,6 +4,7 @@
 #![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "shared by several tests, each of which uses its share")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

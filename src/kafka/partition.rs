@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use super::reference::{PolicyRecord, ReferenceLog, Version};
 use super::settings::Scoring;
-use crate::engine::{Effect, Input, PartitionEngine, Rejection, Settings};
+use crate::engine::{
+    Action, ENGINE, Effect, Image, Input, LAYOUT, OutputBody, PartitionEngine, Rejection, Settings,
+};
 use crate::model::{BakedIn, Event, EventTime, Policy};
-use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord};
+use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord, SnapshotPoint};
 
 /// Customers up to which a debug build hashes a whole engine at every transaction: the hash costs microseconds a customer.
 const HASHED_CUSTOMERS: usize = 64;
@@ -27,6 +29,8 @@ pub(super) struct Scored {
     ahead: VecDeque<Journalled>,
     /// Debug builds: the engine's hash as of `committed`.
     hash_committed: Option<u64>,
+    /// A customer was erased whom older snapshots may hold.
+    has_erased: bool,
 }
 
 /// A journal record, and the journal up to and with it.
@@ -46,6 +50,8 @@ struct Standing {
     policy_offset_next: i64,
     /// The fingerprint of the policy in force.
     policy: u64,
+    /// Where it stands in the reference log; `None`: the history began with it.
+    policy_offset: Option<i64>,
 }
 
 impl Standing {
@@ -57,6 +63,7 @@ impl Standing {
             reference_offset_next: 0,
             policy_offset_next: 0,
             policy: genesis.policy_fingerprint,
+            policy_offset: None,
         }
     }
 }
@@ -76,14 +83,38 @@ impl Scored {
         ahead: VecDeque<Journalled>,
         scoring: &Scoring,
     ) -> Self {
-        let engine = PartitionEngine::new(Settings {
-            policy: Arc::clone(&scoring.policy),
-            salt: genesis.lineage,
-            audit: scoring.audit,
-        })
-        .with_roll_ups(scoring.roll_ups);
+        let engine =
+            PartitionEngine::new(settings(scoring, &genesis)).with_roll_ups(scoring.roll_ups);
         let standing = Standing::at_start(&genesis, chain);
         let committed = chain.seq().map(|_genesis| standing);
+        Self::with(engine, genesis, standing, committed, ahead)
+    }
+
+    /// A partition whose `engine` comes from a snapshot of `point`, where its journal stood at `chain`; `ahead`: the rest of that.
+    pub(super) fn restored(
+        engine: PartitionEngine,
+        point: SnapshotPoint,
+        chain: Chain,
+        ahead: VecDeque<Journalled>,
+    ) -> Self {
+        let standing = Standing {
+            offset_next: point.offset_next,
+            chain,
+            reference_offset_next: point.reference_offset_next,
+            policy_offset_next: point.policy_offset.map_or(0, |offset| offset + 1),
+            policy: point.policy_fingerprint,
+            policy_offset: point.policy_offset,
+        };
+        Self::with(engine, point.genesis, standing, Some(standing), ahead)
+    }
+
+    fn with(
+        engine: PartitionEngine,
+        genesis: Genesis,
+        standing: Standing,
+        committed: Option<Standing>,
+        ahead: VecDeque<Journalled>,
+    ) -> Self {
         let mut scored = Self {
             engine,
             genesis,
@@ -92,9 +123,58 @@ impl Scored {
             is_touched: false,
             ahead,
             hash_committed: None,
+            has_erased: false,
         };
         scored.hash_committed = scored.hash();
         scored
+    }
+
+    /// The same, of whom snapshots will be taken.
+    pub(super) fn with_changes_noted(mut self) -> Self {
+        self.engine = self.engine.with_changes_noted();
+        self
+    }
+
+    /// Where the partition stands, as its snapshot says it.
+    ///
+    /// # Panics
+    /// Before the genesis is written.
+    pub(super) fn point(&self, partition: i32) -> SnapshotPoint {
+        let Standing { offset_next, chain, reference_offset_next, policy, policy_offset, .. } =
+            self.standing;
+        SnapshotPoint {
+            layout: LAYOUT,
+            engine: ENGINE,
+            genesis: self.genesis.clone(),
+            partition,
+            offset_next,
+            seq: chain.seq().expect("the genesis comes before any commit"),
+            journal_hash: chain.hash(),
+            reference_offset_next,
+            policy_fingerprint: policy,
+            policy_offset,
+        }
+    }
+
+    /// All of the state, as of the last commit.
+    pub(super) fn image(&mut self) -> Image {
+        self.has_erased = false;
+        self.engine.image()
+    }
+
+    /// What has changed of it since the last image.
+    pub(super) fn changes(&mut self) -> Image {
+        self.engine.changes()
+    }
+
+    /// A customer was erased since the last image of all of the state.
+    pub(super) const fn has_erased(&self) -> bool {
+        self.has_erased
+    }
+
+    /// An older snapshot is still there that holds an erased customer.
+    pub(super) const fn note_erasure(&mut self) {
+        self.has_erased = true;
     }
 
     /// The next offset to handle.
@@ -152,7 +232,9 @@ impl Scored {
     ) {
         self.is_touched = true;
         self.standing.offset_next = offset + 1;
+        let before = effects.len();
         self.engine.handle(Input::Record { offset, record }, effects);
+        self.has_erased |= effects[before..].iter().any(is_erasure);
     }
 
     /// The journal record that begins this partition's history, if it is not written yet.
@@ -204,13 +286,13 @@ impl Scored {
         let (reference_offset, fingerprint) = (*offset, *fingerprint);
         let decision = Decision::Policy { reference_offset, fingerprint };
         let (record, value) = self.standing.chain.write(self.standing.offset_next, decision);
-        self.score_by(record.seq, fingerprint, policy);
+        self.score_by(record.seq, reference_offset, fingerprint, policy);
         Some(value)
     }
 
-    fn score_by(&mut self, seq: u64, fingerprint: u64, policy: &Arc<Policy>) {
+    fn score_by(&mut self, seq: u64, offset: i64, fingerprint: u64, policy: &Arc<Policy>) {
         self.is_touched = true;
-        self.standing.policy = fingerprint;
+        (self.standing.policy, self.standing.policy_offset) = (fingerprint, Some(offset));
         self.engine.handle(Input::Policy { seq, policy: Arc::clone(policy) }, &mut Vec::new());
     }
 
@@ -258,7 +340,7 @@ impl Scored {
             Decision::Policy { reference_offset, .. } => {
                 let Some(found) = reference.policy(reference_offset) else { return false };
                 self.standing.policy_offset_next = reference_offset + 1;
-                self.score_by(record.seq, found.fingerprint, &found.policy);
+                self.score_by(record.seq, reference_offset, found.fingerprint, &found.policy);
             }
             Decision::Tick { time } => {
                 self.engine.handle(Input::Tick { seq: record.seq, time }, effects)
@@ -312,6 +394,15 @@ impl Scored {
         let is_hashed = cfg!(debug_assertions) && self.engine.customer_count() <= HASHED_CUSTOMERS;
         is_hashed.then(|| self.engine.state_hash())
     }
+}
+
+/// What the engine of a history is made with.
+pub(super) fn settings(scoring: &Scoring, genesis: &Genesis) -> Settings {
+    Settings { policy: Arc::clone(&scoring.policy), salt: genesis.lineage, audit: scoring.audit }
+}
+
+const fn is_erasure(effect: &Effect) -> bool {
+    matches!(&effect.action, Action::Publish(output) if matches!(output.body, OutputBody::CustomerErased { .. }))
 }
 
 #[cfg(test)]

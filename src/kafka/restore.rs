@@ -15,6 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use thiserror::Error;
 
 use super::error::{Error, Result};
+use super::loading::{Answer, Loader, Loading, wanted};
 use super::member::Member;
 use super::native::FetchedRecord;
 use super::offsets;
@@ -22,8 +23,9 @@ use super::partition::{Journalled, Position, Scored};
 use super::reference::{ReferenceLog, refuse_lasting};
 use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
-use crate::engine::ENGINE;
-use crate::wire::{self, Chain, Decision, Expect, Genesis, JournalError, policy_fingerprint};
+use crate::engine::{ENGINE, PartitionEngine};
+use crate::snapshot::Loaded;
+use crate::wire::{self, Chain, Decision, Expect, Genesis, JournalError, Step, policy_fingerprint};
 
 /// One question to the broker; it is asked again until the step is overdue.
 const QUESTION: Duration = Duration::from_millis(500);
@@ -74,10 +76,10 @@ pub(super) enum Refusal {
     )]
     PolicyLost { offset: i64 },
     #[error(
-        "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}: set retention.ms=-1 and \
-         retention.bytes=-1 on it (history already deleted cannot be scored again: begin a new deployment)"
+        "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}{snapshots}: set retention.ms=-1 \
+         and retention.bytes=-1 on it (history already deleted cannot be scored again: begin a new deployment)"
     )]
-    LogTruncated { topic: String, start: i64, needed: i64 },
+    LogTruncated { topic: String, start: i64, needed: i64, snapshots: String },
     #[error(
         "topic {topic} ends at offset {end}, before the committed offset {committed}: the log has lost records"
     )]
@@ -118,6 +120,16 @@ pub(super) struct Reading {
     begun: Chain,
     is_at_end: bool,
     problem: Option<JournalError>,
+    snapshot: Snapshot,
+    /// Time spent on reading the snapshot.
+    loaded_in: Duration,
+}
+
+/// The snapshot of a partition whose journal is read.
+enum Snapshot {
+    Unasked,
+    Loading(Loading),
+    Answered(Box<Answer>),
 }
 
 /// A state on its way.
@@ -126,6 +138,8 @@ pub(super) struct Replay {
     target: Position,
     start: i64,
     pub(super) records: u64,
+    /// What the state was read from.
+    steps: Vec<Step>,
 }
 
 /// Brings partitions back; one a worker.
@@ -135,6 +149,8 @@ pub(super) struct Restorer {
     pub(super) events: EventsTopic,
     pub(super) scoring: Scoring,
     pub(super) reference: Arc<ReferenceLog>,
+    /// Reads snapshots; `None`: there are none.
+    pub(super) loader: Option<Arc<Loader>>,
     /// Reads journals while any is needed.
     pub(super) journal: Option<BaseConsumer>,
 }
@@ -149,7 +165,20 @@ impl Reading {
             begun: Chain::default(),
             is_at_end: false,
             problem: None,
+            snapshot: Snapshot::Unasked,
+            loaded_in: Duration::ZERO,
         }
+    }
+
+    /// How much of the way to the committed offset is behind, from 0 to 1.
+    pub(super) fn ratio(&self) -> f64 {
+        let (Snapshot::Loading(loading), Some(genesis), Some(committed)) =
+            (&self.snapshot, &self.genesis, self.committed)
+        else {
+            return 0.0;
+        };
+        let (offset_next, share) = loading.progress();
+        share * ratio(genesis.start_offset, offset_next, committed.offset_next)
     }
 
     fn take(&mut self, value: &[u8]) {
@@ -201,8 +230,7 @@ impl Reading {
 impl Replay {
     /// Records of the log from `start` to the target that are behind, from 0 to 1.
     pub(super) fn ratio(&self) -> f64 {
-        let all = (self.target.offset_next - self.start).max(1);
-        (self.scored.offset_next() - self.start) as f64 / all as f64
+        ratio(self.start, self.scored.offset_next(), self.target.offset_next)
     }
 
     /// Handles one record again. One that is not part of what is to be restored changes nothing.
@@ -245,12 +273,24 @@ impl Replay {
         Ok(())
     }
 
-    /// The state, which must be the one that was committed.
-    pub(super) fn finish(mut self, reference: &ReferenceLog) -> Result<Scored, Refusal> {
+    /// The state, which must be the one that was committed, and the steps of the snapshot it rests on.
+    pub(super) fn finish(
+        mut self,
+        reference: &ReferenceLog,
+    ) -> Result<(Scored, Vec<Step>), Refusal> {
         self.repeat_until(self.target.offset_next, reference)?;
         self.scored.commit();
-        if self.scored.position() == self.target { Ok(self.scored) } else { Err(Refusal::Diverged) }
+        if self.scored.position() != self.target {
+            return Err(Refusal::Diverged);
+        }
+        Ok((self.scored, self.steps))
     }
+}
+
+/// How much of the way from `start` to `end` is behind at `at`, from 0 to 1.
+#[expect(clippy::cast_precision_loss, reason = "a share, for people")]
+fn ratio(start: i64, at: i64, end: i64) -> f64 {
+    (at - start).max(0) as f64 / (end - start).max(1) as f64
 }
 
 impl Restorer {
@@ -324,9 +364,10 @@ impl Restorer {
         &self,
         member: &Member,
         partition: i32,
-        reading: &Reading,
+        reading: &mut Reading,
         waited: Duration,
     ) -> Result<Next> {
+        let waited = waited.saturating_sub(reading.loaded_in);
         if !reading.is_done(self.settings.delivery) {
             return wait(partition, "reading the journal", waited, "no answer");
         }
@@ -342,6 +383,9 @@ impl Restorer {
         if is_exact && reading.committed.is_none() && reading.genesis.is_some() && waited < DOUBT {
             return Ok(Next::Again);
         }
+        if !self.is_loaded(partition, reading)? {
+            return Ok(Next::Wait);
+        }
         match member.fetch_watermarks(self.topics.events(), partition, QUESTION) {
             Ok((start, end)) => self.place(reading, start, end),
             Err(error) => {
@@ -350,24 +394,56 @@ impl Restorer {
         }
     }
 
+    /// Whether the snapshot of a partition, if there may be one, has been read.
+    fn is_loaded(&self, partition: i32, reading: &mut Reading) -> Result<bool> {
+        let (Some(loader), Some(genesis), Some(committed), None) =
+            (&self.loader, &reading.genesis, reading.committed, &reading.problem)
+        else {
+            return Ok(true);
+        };
+        match &reading.snapshot {
+            Snapshot::Answered(_) => return Ok(true),
+            Snapshot::Loading(loading) => {
+                reading.loaded_in = loading.elapsed();
+                let Some(answer) = loading.answer() else { return Ok(false) };
+                reading.snapshot = Snapshot::Answered(Box::new(answer));
+                return Ok(true);
+            }
+            Snapshot::Unasked => {}
+        }
+        let rest = reading.rest.iter().take_while(|entry| entry.record.seq <= committed.mark.seq);
+        let hashes =
+            std::iter::once(reading.begun.hash()).chain(rest.map(|entry| entry.chain.hash()));
+        let wanted = wanted(genesis.clone(), partition, committed.offset_next, hashes.collect());
+        reading.snapshot = Snapshot::Loading(loader.begin(wanted)?);
+        Ok(false)
+    }
+
     /// Where a journal that is read puts its partition, whose log reaches from `start` to `end`.
-    fn place(&self, reading: &Reading, start: i64, end: i64) -> Result<Next> {
+    fn place(&self, reading: &mut Reading, start: i64, end: i64) -> Result<Next> {
         if let Some(problem) = &reading.problem {
             return Ok(Next::Refuse(Refusal::Journal(problem.clone())));
         }
         let Some(genesis) = reading.genesis.clone() else {
             let genesis = self.genesis(start)?;
             let scored = Scored::new(genesis, Chain::default(), VecDeque::new(), &self.scoring);
-            return Ok(Next::Place(Phase::Running(Box::new(scored)), start));
+            return Ok(Next::Place(Phase::Running(Box::new(self.noting(scored))), start));
         };
-        if let Err(refusal) =
-            self.examine(&genesis, start).and_then(|()| self.examine_policies(reading))
-        {
+        let Answer { found, passed_over } = match &mut reading.snapshot {
+            Snapshot::Answered(answer) => std::mem::take(&mut **answer),
+            Snapshot::Unasked | Snapshot::Loading(_) => Answer::default(),
+        };
+        let from =
+            found.as_ref().map_or(genesis.start_offset, |found| found.manifest.point.offset_next);
+        let examined = self
+            .examine(&genesis)
+            .and_then(|()| self.examine_policies(reading))
+            .and_then(|()| self.reach(start, from, passed_over));
+        if let Err(refusal) = examined {
             return Ok(Next::Refuse(refusal));
         }
-        let from = genesis.start_offset;
-        let lineage = genesis.lineage;
-        let scored = Scored::new(genesis, reading.begun, reading.rest.clone(), &self.scoring);
+        let (begins, lineage) = (genesis.start_offset, genesis.lineage);
+        let (scored, steps) = self.state(reading, genesis, found);
         Ok(match reading.committed {
             None if self.settings.delivery == Delivery::ExactlyOnce => {
                 Next::Refuse(Refusal::OffsetLost(self.settings.group_id.clone()))
@@ -376,11 +452,37 @@ impl Restorer {
             Some(target) => match self.agree(reading, lineage, target, end) {
                 Err(refusal) => Next::Refuse(refusal),
                 Ok(()) => {
-                    let replay = Replay { scored, target, start: from, records: 0 };
+                    let replay = Replay { scored, target, start: begins, records: 0, steps };
                     Next::Place(Phase::Replaying(Box::new(replay)), from)
                 }
             },
         })
+    }
+
+    /// The state to go on from: a snapshot's, or that at the beginning.
+    fn state(
+        &self,
+        reading: &Reading,
+        genesis: Genesis,
+        found: Option<Loaded<PartitionEngine>>,
+    ) -> (Scored, Vec<Step>) {
+        // Its journal was compared with this one, so it is in it.
+        let chain = found.as_ref().and_then(|found| reading.chain_at(found.manifest.point.seq));
+        let (Some(Loaded { state, manifest, is_followed }), Some(chain)) = (found, chain) else {
+            let scored = Scored::new(genesis, reading.begun, reading.rest.clone(), &self.scoring);
+            return (self.noting(scored), Vec::new());
+        };
+        let is_after = |entry: &&Journalled| manifest.point.seq < entry.record.seq;
+        let ahead = reading.rest.iter().filter(is_after).cloned().collect();
+        let mut scored = self.noting(Scored::restored(state, manifest.point, chain, ahead));
+        if is_followed {
+            scored.note_erasure();
+        }
+        (scored, manifest.steps)
+    }
+
+    fn noting(&self, scored: Scored) -> Scored {
+        if self.loader.is_some() { scored.with_changes_noted() } else { scored }
     }
 
     /// The beginning of a history at `start_offset`.
@@ -398,8 +500,8 @@ impl Restorer {
         })
     }
 
-    /// Whether a history that began with `genesis` can go on here, on a log that reaches back to `start`.
-    fn examine(&self, genesis: &Genesis, start: i64) -> Result<(), Refusal> {
+    /// Whether a history that began with `genesis` can go on here.
+    fn examine(&self, genesis: &Genesis) -> Result<(), Refusal> {
         let topic = || self.topics.events().to_owned();
         let ids = (genesis.events_topic_id, self.events.id);
         if matches!(ids, (Some(then), Some(now)) if then != now) {
@@ -415,11 +517,21 @@ impl Restorer {
         if genesis.policy_fingerprint != policy_fingerprint(&self.scoring.policy) {
             return Err(Refusal::OtherPolicy { found: genesis.policy_version.to_string() });
         }
-        let needed = genesis.start_offset;
-        if needed < start {
-            return Err(Refusal::LogTruncated { topic: topic(), start, needed });
-        }
         Ok(())
+    }
+
+    /// Whether a log that reaches back to `start` reaches the offset `needed`.
+    fn reach(&self, start: i64, needed: i64, passed_over: usize) -> Result<(), Refusal> {
+        if start <= needed {
+            return Ok(());
+        }
+        let snapshots = match (&self.loader, passed_over) {
+            (None, _) => ", as snapshots are off (snapshot.enabled)".to_owned(),
+            (Some(_), 0) => ", as there is no snapshot (snapshot.url)".to_owned(),
+            (Some(_), n) => format!(", as none of {n} snapshots can be used"),
+        };
+        let topic = self.topics.events().to_owned();
+        Err(Refusal::LogTruncated { topic, start, needed, snapshots })
     }
 
     /// Whether the policies the journal put in force are still what they were.
@@ -518,6 +630,7 @@ mod tests {
                 roll_ups: crate::engine::RollUps::Off,
             },
             reference: Arc::new(ReferenceLog::new()),
+            loader: None,
             journal: None,
         }
     }
@@ -544,7 +657,7 @@ mod tests {
     }
 
     /// Where a journal puts its partition, in words, on a log from offset `start` to 40.
-    fn placed(delivery: Delivery, reading: &Reading, start: i64) -> String {
+    fn placed(delivery: Delivery, reading: &mut Reading, start: i64) -> String {
         match restorer(delivery).place(reading, start, 40).unwrap() {
             Next::Place(Phase::Running(_), offset) => format!("running from {offset}"),
             Next::Place(Phase::Replaying(_), offset) => format!("replaying from {offset}"),
@@ -553,19 +666,19 @@ mod tests {
         }
     }
 
-    fn exactly(reading: &Reading) -> String {
+    fn exactly(reading: &mut Reading) -> String {
         placed(Delivery::ExactlyOnce, reading, 0)
     }
 
     #[test]
     fn a_partition_without_history_begins_one_where_its_log_begins() {
-        assert_eq!(placed(Delivery::ExactlyOnce, &read(&[], None), 7), "running from 7");
+        assert_eq!(placed(Delivery::ExactlyOnce, &mut read(&[], None), 7), "running from 7");
     }
 
     #[test]
     fn a_history_is_replayed_from_its_beginning() {
         let (values, position) = history(|_| {});
-        assert_eq!(exactly(&read(&values, Some(position))), "replaying from 10");
+        assert_eq!(exactly(&mut read(&values, Some(position))), "replaying from 10");
     }
 
     #[test]
@@ -582,9 +695,13 @@ mod tests {
     #[test]
     fn a_committed_offset_that_vanished_is_believed_only_at_least_once() {
         let (values, _) = history(|_| {});
-        let reading = read(&values, None);
-        assert!(exactly(&reading).contains("offsets.retention.minutes"), "{}", exactly(&reading));
-        assert_eq!(placed(Delivery::AtLeastOnce, &reading, 0), "running from 10");
+        let mut reading = read(&values, None);
+        assert!(
+            exactly(&mut reading).contains("offsets.retention.minutes"),
+            "{}",
+            exactly(&mut reading)
+        );
+        assert_eq!(placed(Delivery::AtLeastOnce, &mut reading, 0), "running from 10");
     }
 
     #[test]
@@ -598,7 +715,7 @@ mod tests {
         ];
         for (change, says) in cases {
             let (values, position) = history(change);
-            let told = exactly(&read(&values, Some(position)));
+            let told = exactly(&mut read(&values, Some(position)));
             assert!(told.starts_with("refused") && told.contains(says), "{told}");
         }
     }
@@ -614,9 +731,9 @@ mod tests {
         values.push(chain.write(30, Decision::Policy { reference_offset: 0, fingerprint }).1);
         position.mark = CommitMark { seq: 3, hash: chain.hash(), ..position.mark };
         let placed = |log: ReferenceLog| {
-            let reading = read(&values, Some(position));
+            let mut reading = read(&values, Some(position));
             let restorer = Restorer { reference: Arc::new(log), ..restorer(Delivery::ExactlyOnce) };
-            match restorer.place(&reading, 0, 40).unwrap() {
+            match restorer.place(&mut reading, 0, 40).unwrap() {
                 Next::Place(_, offset) => format!("from {offset}"),
                 Next::Refuse(refusal) => refusal.to_string(),
                 Next::Wait | Next::Again => "neither".to_owned(),
@@ -631,26 +748,28 @@ mod tests {
     #[test]
     fn a_broker_that_tells_no_topic_id_is_no_reason_to_refuse() {
         let (values, position) = history(|genesis| genesis.events_topic_id = None);
-        assert_eq!(exactly(&read(&values, Some(position))), "replaying from 10");
+        assert_eq!(exactly(&mut read(&values, Some(position))), "replaying from 10");
     }
 
     #[test]
     fn a_log_that_no_longer_holds_the_history_is_refused_with_the_setting() {
         let (values, position) = history(|_| {});
-        let reading = read(&values, Some(position));
-        assert_eq!(placed(Delivery::ExactlyOnce, &reading, 10), "replaying from 10");
-        let told = placed(Delivery::ExactlyOnce, &reading, 11);
+        let mut reading = read(&values, Some(position));
+        assert_eq!(placed(Delivery::ExactlyOnce, &mut reading, 10), "replaying from 10");
+        let told = placed(Delivery::ExactlyOnce, &mut reading, 11);
         assert!(told.contains("retention.ms=-1") && told.contains("retention.bytes=-1"), "{told}");
         let ahead = Position { offset_next: 41, ..position };
-        assert!(exactly(&read(&values, Some(ahead))).contains("has lost records"));
+        assert!(exactly(&mut read(&values, Some(ahead))).contains("has lost records"));
     }
 
     #[test]
     fn a_journal_with_a_gap_or_of_another_history_is_refused() {
         let (values, position) = history(|_| {});
         let gap = [values[0].clone(), values[2].clone()];
-        assert!(exactly(&read(&gap, Some(position))).contains("journal record 2 stands where 1"));
+        assert!(
+            exactly(&mut read(&gap, Some(position))).contains("journal record 2 stands where 1")
+        );
         let (_, elsewhere) = history(|_| {});
-        assert!(exactly(&read(&values, Some(elsewhere))).contains("not the one the offset"));
+        assert!(exactly(&mut read(&values, Some(elsewhere))).contains("not the one the offset"));
     }
 }

@@ -239,8 +239,23 @@ impl<'a> Folder<'a> {
             };
             name.place() < oldest.place() && !is_named
         };
+        self.delete(objects.iter().filter(is_over))
+    }
+
+    /// Deletes every snapshot: the partition then comes back from its log alone.
+    ///
+    /// # Errors
+    /// If the store fails; what is left can be removed another time.
+    pub fn remove(&self) -> Result<(), StoreError> {
+        self.delete(self.objects()?.iter())
+    }
+
+    fn delete<'o>(
+        &self,
+        objects: impl Iterator<Item = &'o (SnapshotName, Kind, String)>,
+    ) -> Result<(), StoreError> {
         let (manifests, parts): (Vec<_>, Vec<_>) =
-            objects.iter().filter(is_over).partition(|(_, kind, _)| *kind == Kind::Manifest);
+            objects.partition(|(_, kind, _)| *kind == Kind::Manifest);
         // Manifests first: none shall name what is gone.
         for (_, _, object) in manifests.into_iter().chain(parts) {
             self.patiently(|| self.store.delete(&self.place(object)))?;

@@ -3,7 +3,7 @@
 //! A snapshot is used whole or not at all. Whatever does not fit is told and passed over; nothing here repairs anything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::vec;
 
 use foldhash::quality::FixedState;
@@ -93,6 +93,7 @@ pub struct Wanted {
 pub struct Progress {
     bytes: AtomicU64,
     bytes_total: AtomicU64,
+    offset_next: AtomicI64,
     is_cancelled: AtomicBool,
 }
 
@@ -115,6 +116,11 @@ impl Progress {
         self.bytes.load(Ordering::Relaxed) as f64 / total as f64
     }
 
+    /// The next offset to handle, as of what is read.
+    pub fn offset_next(&self) -> i64 {
+        self.offset_next.load(Ordering::Relaxed)
+    }
+
     /// The reader is to give up.
     pub fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::Relaxed);
@@ -124,9 +130,10 @@ impl Progress {
         self.is_cancelled.load(Ordering::Relaxed)
     }
 
-    fn begin(&self, bytes_total: u64) {
+    fn begin(&self, manifest: &Manifest) {
         self.bytes.store(0, Ordering::Relaxed);
-        self.bytes_total.store(bytes_total, Ordering::Relaxed);
+        self.bytes_total.store(manifest.bytes(), Ordering::Relaxed);
+        self.offset_next.store(manifest.point.offset_next, Ordering::Relaxed);
     }
 }
 
@@ -190,7 +197,7 @@ pub fn load<T>(
     progress: &Progress,
     build: impl FnOnce(&Manifest, &[u8], &mut Customers<'_>) -> Result<T, String>,
 ) -> Result<T, Unusable> {
-    progress.begin(manifest.bytes());
+    progress.begin(manifest);
     let mut customers = Customers::new(folder, manifest, progress);
     let engine = customers.engine()?;
     let state = build(manifest, &engine, &mut customers);

@@ -20,6 +20,7 @@ pub use name::SnapshotName;
 pub use store::{Store, StoreError};
 pub use uploader::{Job, Next, Tell, Tenure, Uploader};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where snapshots go, and how often.
@@ -27,6 +28,15 @@ use std::time::Duration;
 pub struct SnapshotSettings {
     /// Where they are kept.
     pub location: Location,
+    /// How often a partition that moves is written.
+    pub interval: Duration,
+}
+
+/// A store, and how often it is written to.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    /// Where they are kept.
+    pub store: Arc<Store>,
     /// How often a partition that moves is written.
     pub interval: Duration,
 }

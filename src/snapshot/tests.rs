@@ -83,8 +83,10 @@ fn write_three(store: &Store, lineage: [u8; 16]) -> Vec<Manifest> {
     vec![third, second, first]
 }
 
+type PassedOver = Vec<(SnapshotName, Unusable)>;
+
 /// The state that is read, and the names of those passed over with the reason.
-fn read(store: &Store, wanted: &Wanted) -> (Option<(i64, State)>, Vec<(SnapshotName, Unusable)>) {
+fn read(store: &Store, wanted: &Wanted) -> (Option<(i64, State)>, PassedOver) {
     let folder = Folder::new(store, LINEAGE, 0).in_haste();
     let mut passed = Vec::new();
     let build = |_: &Manifest, header: &[u8], customers: &mut Customers<'_>| {
@@ -258,6 +260,8 @@ fn tidying_leaves_what_the_kept_need_and_what_is_not_older() {
     assert!(objects(&store).keys().all(|path| path.contains(&format!("{:020}-", 30))));
     folder.tidy(1).unwrap();
     assert_eq!(read(&store, &wanted(30)).0.unwrap().0, 30);
+    folder.remove().unwrap();
+    assert_eq!(objects(&store), BTreeMap::new());
 }
 
 /// Runs an uploader over a store and tells what it told.
@@ -279,15 +283,14 @@ fn uploaded(store: &Arc<Store>, act: impl FnOnce(&Uploader)) -> Vec<String> {
     told.lock().unwrap().clone()
 }
 
-fn job(tenure: Tenure, offset_next: i64, image: Image) -> Job {
+fn job(tenure: Tenure, offset_next: i64, customers: u64) -> Job {
     Job {
         tenure,
         point: point(LINEAGE, offset_next),
-        customers: image.customers.len() as u64,
-        image: Box::new(move || image),
+        customers,
         taken_ms: 0,
         supersedes: false,
-        may_delete: true,
+        may_delete: Arc::new(true.into()),
         is_last: false,
     }
 }
@@ -315,7 +318,7 @@ fn after_a_base_come_deltas_until_they_pass_half_of_it() {
             nexts.push(next);
             let image =
                 if next == Next::Base { all() } else { some(if offset == 20 { 10 } else { 300 }) };
-            uploader.submit(Job { customers: 400, ..job(tenure, offset, image) });
+            uploader.submit(job(tenure, offset, 400), move || image);
         }
         assert_eq!(nexts, [Next::Base, Next::Delta, Next::Delta, Next::Base]);
     });
@@ -330,10 +333,11 @@ fn a_snapshot_that_supersedes_leaves_none_before_it() {
         let tenure = uploader.begin(vec![]);
         for offset in [10, 20] {
             settled(uploader, tenure);
-            uploader.submit(job(tenure, offset, image(true, vec![customer(1, "here")])));
+            uploader.submit(job(tenure, offset, 1), || image(true, vec![customer(1, "here")]));
         }
         settled(uploader, tenure);
-        uploader.submit(Job { supersedes: true, ..job(tenure, 30, image(true, vec![])) });
+        let last = Job { supersedes: true, ..job(tenure, 30, 0) };
+        uploader.submit(last, || image(true, vec![]));
     });
     let folder = Folder::new(&store, LINEAGE, 0);
     assert_eq!(folder.names().unwrap().len(), 1);
@@ -346,18 +350,12 @@ fn what_waits_is_written_before_the_end_and_a_newer_one_takes_its_place() {
     let told = uploaded(&store, |uploader| {
         let (a, b) = (uploader.begin(vec![]), uploader.begin(vec![]));
         let (hold, held) = std::sync::mpsc::channel::<()>();
-        let waits = image(true, vec![]);
-        let first = Job {
-            image: Box::new(move || {
-                held.recv().unwrap_err();
-                waits
-            }),
-            ..job(a, 10, image(true, vec![]))
-        };
-        uploader.submit(first);
-        while uploader.next(a) != Next::Busy {}
-        uploader.submit(job(b, 20, image(true, vec![])));
-        uploader.submit(job(b, 30, image(true, vec![customer(1, "x")])));
+        uploader.submit(job(a, 10, 0), move || {
+            held.recv().unwrap_err();
+            image(true, vec![])
+        });
+        uploader.submit(job(b, 20, 0), || image(true, vec![]));
+        uploader.submit(job(b, 30, 1), || image(true, vec![customer(1, "x")]));
         assert_eq!(uploader.next(b), Next::Busy);
         drop(hold);
     });
@@ -373,7 +371,7 @@ fn what_cannot_be_written_is_told_and_the_next_is_a_base() {
     let told = uploaded(&Arc::new(store), |uploader| {
         let step = Step { id: StepId::default(), offset_next: 5, seq: 0, parts: vec![] };
         let tenure = uploader.begin(vec![step]);
-        uploader.submit(job(tenure, 10, image(false, vec![])));
+        uploader.submit(job(tenure, 10, 0), || image(false, vec![]));
         // Closing, it does not try again for long.
     });
     assert_eq!(told.len(), 1);

@@ -4,9 +4,10 @@
 //! A delta only makes sense after the step it rests on. So a partition is not asked for one while another of its images is on the way,
 //! and what it notes meanwhile goes into the next.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -40,22 +41,24 @@ pub enum Next {
     Delta,
 }
 
+/// Makes the image, on the uploader's thread.
+type MakeImage = Box<dyn FnOnce() -> Image + Send>;
+
 /// A snapshot to write.
+#[derive(Debug)]
 pub struct Job {
     /// Of which time of owning a partition.
     pub tenure: Tenure,
     /// Where the partition stood.
     pub point: SnapshotPoint,
-    /// Makes the image, on the uploader's thread.
-    pub image: Box<dyn FnOnce() -> Image + Send>,
     /// Customers the state holds.
     pub customers: u64,
     /// When it was taken, milliseconds since the epoch.
     pub taken_ms: i64,
     /// Customers have been erased since the last base: older snapshots are to go.
     pub supersedes: bool,
-    /// The partition has been committed in the current generation of the group, so that nobody else writes here.
-    pub may_delete: bool,
+    /// The partition has been committed in the current generation of the group, so that nobody else writes here; asked when it is time.
+    pub may_delete: Arc<AtomicBool>,
     /// The tenure ends with it.
     pub is_last: bool,
 }
@@ -78,8 +81,10 @@ struct State {
     tenures: u64,
     /// What the next delta of each may rest on.
     steps: BTreeMap<Tenure, Vec<Step>>,
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<(Job, MakeImage)>,
     in_work: Option<Tenure>,
+    /// Tenures that ended with a snapshot of theirs on the way.
+    ended: BTreeSet<Tenure>,
     is_closing: bool,
 }
 
@@ -108,17 +113,25 @@ impl Uploader {
         tenure
     }
 
-    /// Ends it without a snapshot.
-    pub fn forget(&self, tenure: Tenure) {
+    /// Ends it without another snapshot: one on the way still counts.
+    pub fn end(&self, tenure: Tenure) {
         let mut state = self.shared.lock();
         state.steps.remove(&tenure);
-        state.waiting.retain(|job| job.tenure != tenure);
+        if state.is_busy(tenure) {
+            state.ended.insert(tenure);
+        }
+    }
+
+    /// Ends it: what waits is not written.
+    pub fn discard(&self, tenure: Tenure) {
+        self.shared.lock().waiting.retain(|(job, _)| job.tenure != tenure);
+        self.end(tenure);
     }
 
     /// What the next snapshot can be.
     pub fn next(&self, tenure: Tenure) -> Next {
         let state = self.shared.lock();
-        if state.in_work == Some(tenure) || state.waiting.iter().any(|job| job.tenure == tenure) {
+        if state.is_busy(tenure) {
             return Next::Busy;
         }
         match state.steps.get(&tenure) {
@@ -127,20 +140,20 @@ impl Uploader {
         }
     }
 
-    /// Takes on a snapshot. One that waits of the same tenure is dropped, so the new one must then be a base.
-    pub fn submit(&self, job: Job) {
+    /// Takes on a snapshot, whose `image` is made on the uploader's thread. One that waits of the same tenure is dropped, so the new one must then be a base.
+    pub fn submit(&self, job: Job, image: impl FnOnce() -> Image + Send + 'static) {
         let mut state = self.shared.lock();
-        state.waiting.retain(|waiting| waiting.tenure != job.tenure);
-        state.waiting.push_back(job);
+        state.waiting.retain(|(waiting, _)| waiting.tenure != job.tenure);
+        state.waiting.push_back((job, Box::new(image)));
         self.shared.changed.notify_all();
     }
 
     /// Writes what waits, without trying anything again, and ends.
     pub fn close(mut self) {
-        self.end();
+        self.finish();
     }
 
-    fn end(&mut self) {
+    fn finish(&mut self) {
         self.shared.lock().is_closing = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
@@ -152,7 +165,13 @@ impl Uploader {
 
 impl Drop for Uploader {
     fn drop(&mut self) {
-        self.end();
+        self.finish();
+    }
+}
+
+impl State {
+    fn is_busy(&self, tenure: Tenure) -> bool {
+        self.in_work == Some(tenure) || self.waiting.iter().any(|(job, _)| job.tenure == tenure)
     }
 }
 
@@ -163,17 +182,17 @@ impl Shared {
     }
 
     fn work(&self) {
-        while let Some((job, is_hasty)) = self.take() {
-            self.write(job, is_hasty);
+        while let Some(((job, image), is_hasty)) = self.take() {
+            self.write(job, image, is_hasty);
             self.lock().in_work = None;
         }
     }
 
-    fn take(&self) -> Option<(Job, bool)> {
+    fn take(&self) -> Option<((Job, MakeImage), bool)> {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.waiting.pop_front() {
-                state.in_work = Some(job.tenure);
+                state.in_work = Some(job.0.tenure);
                 return Some((job, state.is_closing));
             }
             if state.is_closing {
@@ -183,9 +202,8 @@ impl Shared {
         }
     }
 
-    fn write(&self, job: Job, is_hasty: bool) {
-        let Job { tenure, point, image, customers, taken_ms, supersedes, may_delete, is_last } =
-            job;
+    fn write(&self, job: Job, image: MakeImage, is_hasty: bool) {
+        let Job { tenure, point, customers, taken_ms, supersedes, may_delete, is_last } = job;
         let started = now();
         let before = self.lock().steps.remove(&tenure).unwrap_or_default();
         let image = image();
@@ -205,10 +223,12 @@ impl Shared {
                     &image,
                     now().saturating_duration_since(started),
                 ));
-                if !is_last {
-                    self.lock().steps.insert(tenure, manifest.steps);
+                let mut state = self.lock();
+                if !is_last && !state.ended.remove(&tenure) {
+                    state.steps.insert(tenure, manifest.steps);
                 }
-                if may_delete {
+                drop(state);
+                if may_delete.load(Ordering::Acquire) {
                     self.tidy(&folder, partition, if supersedes { 1 } else { KEPT });
                 }
             }
@@ -270,14 +290,5 @@ fn now() -> Instant {
 impl fmt::Debug for Uploader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Uploader").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job")
-            .field("tenure", &self.tenure)
-            .field("point", &self.point)
-            .finish_non_exhaustive()
     }
 }

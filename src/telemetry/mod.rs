@@ -3,6 +3,7 @@
 
 mod metrics;
 mod service;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -191,6 +192,7 @@ impl Observer for Telemetry {
             Fact::ReferenceRefused { offset, reason } => {
                 warn!(offset, %reason, "Reference record passed over.");
             }
+            Fact::Snapshot(fact) => snapshot::observe(&fact),
             Fact::PolicyActivated { partition, version, fingerprint } => {
                 let hash = format!("{fingerprint:016x}");
                 info!(partition, version, hash, "Policy in force.");

@@ -15,6 +15,7 @@ use goodfaith::generate::{self, Generator};
 use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Observer, Scoring, Service};
 use goodfaith::live::Live;
 use goodfaith::model::{Catalogue, Event, EventTime, Policy, ReferenceChange};
+use goodfaith::snapshot::{Location, Snapshots, Store};
 use goodfaith::wire::{
     self, Decision, Encoding, Expect, JournalRecord, Origin, OutRecord, RecordRef,
 };
@@ -61,6 +62,8 @@ pub(crate) fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut()
 #[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) settings: KafkaSettings,
+    /// The folder of its snapshots, and how often they are taken; `None`: never.
+    pub(crate) snapshots: Option<(PathBuf, Duration)>,
 }
 
 impl Deployment {
@@ -96,7 +99,7 @@ impl Deployment {
             // A member that dies is missed early, so that no test waits for the 45 s of production.
             properties: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
         };
-        Self { settings }
+        Self { settings, snapshots: None }
     }
 
     pub(crate) fn topic(&self, what: &str) -> String {
@@ -111,8 +114,14 @@ impl Deployment {
 
     pub(crate) fn start(&self, facts: &Arc<Facts>) -> Service {
         let observer: Arc<dyn Observer> = Arc::clone(facts) as Arc<dyn Observer>;
-        Service::start(self.settings.clone(), scoring(), Arc::new(Live::default()), observer)
-            .unwrap()
+        let (settings, live) = (self.settings.clone(), Arc::new(Live::default()));
+        Service::start(settings, scoring(), self.open_snapshots(), live, observer).unwrap()
+    }
+
+    fn open_snapshots(&self) -> Option<Snapshots> {
+        let (folder, interval) = self.snapshots.clone()?;
+        let store = Store::open(&Location::Folder(folder), &BTreeMap::new()).unwrap();
+        Some(Snapshots { store: Arc::new(store), interval })
     }
 
     /// The service as a process of its own, `settings` over what the tests set.
@@ -134,7 +143,14 @@ impl Deployment {
         ] {
             command.args(["--set", &setting]);
         }
-        for setting in settings {
+        let snapshots = self.snapshots.as_ref().map_or_else(
+            || vec!["snapshot.enabled=false".to_owned()],
+            |(folder, interval)| {
+                let url = format!("snapshot.url={}", folder.display());
+                vec![url, format!("snapshot.interval={}ms", interval.as_millis())]
+            },
+        );
+        for setting in snapshots.iter().map(String::as_str).chain(settings.iter().copied()) {
             command.args(["--set", setting]);
         }
         Process(command.spawn().unwrap())
@@ -649,6 +665,12 @@ impl Facts {
     /// How many of what was told begin so.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         self.told.lock().unwrap().iter().filter(|text| text.starts_with(beginning)).count()
+    }
+
+    /// All that begin so.
+    pub(crate) fn all(&self, beginning: &str) -> Vec<String> {
+        let told = self.told.lock().unwrap();
+        told.iter().filter(|text| text.starts_with(beginning)).cloned().collect()
     }
 
     /// The last that begins so.

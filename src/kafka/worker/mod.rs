@@ -6,6 +6,7 @@
 mod ending;
 mod handling;
 mod restoring;
+mod saving;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,10 +19,13 @@ use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
 
+pub(super) use self::saving::Saver;
+use self::saving::Saving;
 use super::clock;
 use super::error::{Error, Result};
 use super::fact::{Fact, Observer};
 use super::failure::Failure;
+use super::loading::Loader;
 use super::member::{self, Member, Rebalances};
 use super::native::FetchQueue;
 use super::outbox::Outbox;
@@ -52,6 +56,9 @@ pub(super) struct Shared {
     pub(super) reference: Arc<ReferenceLog>,
     pub(super) live: Arc<Live>,
     pub(super) observer: Arc<dyn Observer>,
+    /// Reads snapshots, and takes them on; `None`: there are none.
+    pub(super) loader: Option<Arc<Loader>>,
+    pub(super) saver: Option<Arc<Saver>>,
     /// Names this process among the group's.
     pub(super) instance: String,
     pub(super) stop: Arc<AtomicBool>,
@@ -108,6 +115,8 @@ pub(super) struct Owned {
     stored_ms: Option<i64>,
     tick_at: Option<Instant>,
     measured_at: Option<Instant>,
+    /// Once it is served, if there are snapshots.
+    saving: Option<Saving>,
 }
 
 impl Owned {
@@ -120,6 +129,7 @@ impl Owned {
             stored_ms: None,
             tick_at: None,
             measured_at: None,
+            saving: None,
         }
     }
 }
@@ -156,6 +166,7 @@ impl Worker {
                 events: shared.events,
                 scoring: shared.scoring.clone(),
                 reference: Arc::clone(&shared.reference),
+                loader: shared.loader.clone(),
                 journal: None,
             },
             partitions: BTreeMap::new(),
@@ -203,6 +214,7 @@ impl Worker {
         }
         self.outbox.publisher.serve();
         self.restore()?;
+        self.save();
         self.answer();
         if let Err(failure) = self.handle_batch() {
             let outcome = self.outbox.publisher.abort(failure);
@@ -250,7 +262,8 @@ impl Worker {
             drop(member::answer(&self.member, &rebalance));
         }
         let topic = self.shared.topics.events();
-        for partition in std::mem::take(&mut self.partitions).into_keys() {
+        for (partition, owned) in std::mem::take(&mut self.partitions) {
+            self.part_with(partition, owned, false);
             self.queue.release(topic, partition);
             self.shared.live.partitions.remove(&partition);
             self.shared.observer.observe(Fact::PartitionRevoked { partition });

@@ -78,12 +78,16 @@ impl Worker {
     /// Puts a partition where its journal says, once it is read.
     fn place(&mut self, partition: i32) -> Result<()> {
         let waited = self.waited(partition, clock::now());
-        let Some(Owned { phase: Phase::Reading(reading), .. }) = self.partitions.get(&partition)
+        let Some(Owned { phase: Phase::Reading(reading), .. }) =
+            self.partitions.get_mut(&partition)
         else {
             return Ok(());
         };
         match self.restorer.conclude(&self.member, partition, reading, waited)? {
-            Next::Wait => {}
+            Next::Wait => {
+                let ratio = reading.ratio();
+                self.set_live(partition, |status| status.advance(ratio, waited));
+            }
             Next::Again => {
                 self.restorer.close_journal(partition);
                 self.set_phase(partition, Phase::Locating);
@@ -102,6 +106,7 @@ impl Worker {
                 let is_whole = matches!(&phase, Phase::Replaying(replay) if replay.is_whole());
                 self.set_phase(partition, phase);
                 if is_new {
+                    self.begin_saving(partition, Vec::new());
                     self.tell_restored(partition, 0, true);
                 } else if is_whole {
                     self.finish_replay(partition);
@@ -124,8 +129,9 @@ impl Worker {
             Phase::Replaying(replay) => {
                 let records = replay.records;
                 match replay.finish(&self.restorer.reference) {
-                    Ok(scored) => {
+                    Ok((scored, steps)) => {
                         owned.phase = Phase::Running(Box::new(scored));
+                        self.begin_saving(partition, steps);
                         self.tell_restored(partition, records, false);
                     }
                     Err(refusal) => self.refuse(partition, &refusal),
@@ -195,8 +201,8 @@ impl Worker {
     /// Drops a partition's state and restores it.
     pub(in crate::kafka) fn start_over(&mut self, partition: i32) {
         self.pause(partition);
-        if let Some(owned) = self.partitions.get_mut(&partition) {
-            *owned = Owned::new();
+        if let Some(owned) = self.partitions.insert(partition, Owned::new()) {
+            self.part_with(partition, owned, true);
         }
         let inbox = self.inbox_sender.clone();
         self.set_live(partition, |status| *status = PartitionStatus::restoring(inbox));
