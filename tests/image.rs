@@ -138,6 +138,34 @@ fn what_was_undone_is_in_no_image() {
 }
 
 #[test]
+fn who_is_awake_does_not_show() {
+    // All scenarios are one history: each of its customers goes to rest many times.
+    let scenarios = scenarios().into_iter().flat_map(|(_, inputs)| inputs);
+    let inputs: Vec<Input> = scenarios
+        .zip(0..)
+        .filter_map(|(input, offset)| match input {
+            Input::Record { record, .. } => Some(Input::Record { offset, record }),
+            _ => None,
+        })
+        .collect();
+    let all = |mut engine: PartitionEngine, step| {
+        let mut effects = Vec::new();
+        for some in inputs.chunks(step) {
+            some.iter().for_each(|input| engine.handle(input.clone(), &mut Vec::new()));
+            engine.abort();
+            effects.extend(handle(&mut engine, some));
+        }
+        (effects, engine.state_hash())
+    };
+    let expected = all(engine(), 20);
+    assert!(expected.0.len() > 500, "{} effects are too few to compare", expected.0.len());
+    for awake in [0, 1, 2, 5] {
+        let found = all(engine().with_awake(awake), 20);
+        assert_eq!(found, expected, "{awake} awake");
+    }
+}
+
+#[test]
 fn bytes_that_are_no_image_are_refused() {
     let mut original = engine();
     handle(&mut original, &scenarios()[0].1);
@@ -173,5 +201,64 @@ fn the_layout_is_that_of_its_number() {
         });
     }
     // A change of these bytes without a change of ENGINE is a change of what is packed: count LAYOUT up.
-    insta::assert_snapshot!(format!("layout {LAYOUT}: {:016x}", hash.digest()), @"layout 1: 8f5a1d1397eefd4d");
+    insta::assert_snapshot!(format!("layout {LAYOUT}: {:016x}", hash.digest()), @"layout 1: 77359b60c9277fe7");
+}
+
+/// Bytes a customer takes at rest, with id and index, of a thousand to each of whom `events` (type and data; `{n}` is the customer's
+/// number) happened, a day apart.
+fn bytes_at_rest(events: &[(&str, String)]) -> usize {
+    const CUSTOMERS: usize = 1000;
+    let mut engine = PartitionEngine::new(settings()).with_awake(1);
+    let mut offset = 0;
+    for (day, (kind, data)) in events.iter().enumerate() {
+        let time = EventTime::parse("2025-01-01T00:00:00Z")
+            .unwrap()
+            .plus_days(i64::try_from(day).unwrap());
+        for n in 0..CUSTOMERS {
+            let data = data.replace("{n}", &n.to_string());
+            let text = format!(
+                r#"{{"specversion":"1.0","id":"e-{offset}","source":"/crm","type":"io.goodfaith.{kind}.v1","subject":"customer-{n:08}","time":"{time}","data":{data}}}"#
+            );
+            let record = RecordRef {
+                key: None,
+                value: Some(text.as_bytes()),
+                headers: &[],
+                timestamp_ms: None,
+            };
+            let record =
+                wire::decode(record, Expect::File).unwrap_or_else(|refused| panic!("{refused:?}"));
+            engine.handle(Input::Record { offset, record: Ok(record) }, &mut Vec::new());
+            offset += 1;
+        }
+    }
+    engine.commit();
+    assert_eq!(engine.customer_count(), CUSTOMERS);
+    engine.store_bytes() / CUSTOMERS
+}
+
+fn started() -> (&'static str, String) {
+    ("subscription.started", r#"{"subscription_id":"line-{n}","plan_id":"basic-2024","price":{"minor":2500,"currency":"GBP"},"term_end":"2026-01-01T00:00:00Z"}"#.to_owned())
+}
+
+fn delivered(count: usize) -> impl Iterator<Item = (&'static str, String)> {
+    (0..count).map(|k| ("service.delivered", format!(r#"{{"ref":"order-{{n}}-{k}"}}"#)))
+}
+
+#[test]
+fn a_typical_customer_rests_in_a_kilobyte_and_a_half_and_one_of_five_evidences_in_600_bytes() {
+    let promised = |k| {
+        (
+            "promise.made",
+            format!(
+                r#"{{"promise_id":"call-{{n}}-{k}","kind":"callback","due_at":"2027-01-01T00:00:00Z"}}"#
+            ),
+        )
+    };
+    let mut typical = vec![started()];
+    typical.extend(delivered(20));
+    typical.extend([promised(1), promised(2)]);
+    let (typical, light) =
+        (bytes_at_rest(&typical), bytes_at_rest(&delivered(5).collect::<Vec<_>>()));
+    assert!(typical <= 1536, "{typical}");
+    assert!(light <= 600, "{light}");
 }

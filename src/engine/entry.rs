@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use super::publish::Publication;
@@ -36,7 +37,7 @@ impl Entry {
         buffer.clear();
         let deadline = self.customer.timers.earliest().map_or(NO_DEADLINE, EventTime::as_millis);
         buffer.extend_from_slice(&deadline.to_le_bytes());
-        *buffer = postcard::to_extend(self, std::mem::take(buffer))
+        postcard::serialize_with_flavor(self, Appended(buffer))
             .expect("whatever a customer holds can be packed");
         Arc::from(buffer.as_slice())
     }
@@ -52,6 +53,27 @@ impl Entry {
         let mut entry: Self = postcard::from_bytes(bytes)?;
         entry.customer.id = Arc::clone(id);
         Ok(entry)
+    }
+}
+
+/// Takes packed bytes in behind what a buffer holds. (The library's own such flavor extends by single bytes.)
+struct Appended<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Appended<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 

@@ -35,9 +35,10 @@ pub use crate::model::{DimensionReading, LoyaltyReading, TrustReading};
 use self::entry::Entry;
 use self::publish::StepCount;
 use self::store::Store;
-use crate::model::customer::{Customer, RingHash};
+use crate::model::customer::Customer;
 use crate::model::event::Body;
 use crate::model::organisation::{Organisation, RollUp, Unit};
+use crate::model::ring::RingHash;
 use crate::model::squeeze::SqueezeState;
 use crate::model::step::Step;
 use crate::model::timer::{Timer, TimerKind};
@@ -143,6 +144,13 @@ impl PartitionEngine {
         if let Some(organisation) = &mut self.organisation {
             organisation.forgo_undo();
         }
+        self
+    }
+
+    /// The same engine with at most so many customers unpacked; a few thousand unless said otherwise. No output depends on it.
+    #[must_use]
+    pub fn with_awake(mut self, customers: usize) -> Self {
+        self.store.keep_awake(customers);
         self
     }
 
@@ -252,7 +260,7 @@ impl PartitionEngine {
         if refused_until.is_some_and(|until| event.time <= until) {
             return self.reject(rejection(Reason::Erased, &event), effects);
         }
-        let held = self.store.touch(&event.customer).map(|entry| &entry.customer);
+        let held = self.store.wake(&event.customer).map(|entry| &entry.customer);
         let record = RingHash::of([&event.source, &event.id]);
         if held.is_some_and(|customer| customer.records.contains(&record)) {
             self.header.counters.duplicates += 1;
@@ -500,7 +508,7 @@ impl PartitionEngine {
         self.store.len()
     }
 
-    /// Bytes all customers take as of the last commit: packed, with their ids and places in the index.
+    /// About the bytes all customers take: those at rest to the byte, those awake by their number.
     pub fn store_bytes(&self) -> usize {
         self.store.bytes()
     }

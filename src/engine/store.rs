@@ -1,11 +1,11 @@
-//! The customers of one partition, the order in which their timers are due, and the way back.
+//! The customers of one partition, the order in which their timers are due, and the way back: what was touched since the last
+//! commit is kept as it was, so that an abort puts all of it back.
 //!
-//! A customer rests as packed bytes. Whoever touches one works on a draft of it; a commit packs the drafts and puts them in place of
-//! what they were made from, an abort drops them. So what an abort puts back was never changed, and an image of all customers
-//! as of the last commit costs no more than a reference to each.
+//! Those heard of lately are awake, ready to be changed; the others rest as packed bytes, which take a fraction of the room. Who is
+//! awake shows nowhere but in speed and memory.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
@@ -15,8 +15,10 @@ use sha2::{Digest, Sha256};
 use super::entry::{Entry, earliest};
 use crate::model::EventTime;
 
-/// Drafts that are held unpacked at most: what one input can touch has no bound, as time may pass for everybody at once.
-const UNPACKED: usize = 4096;
+/// Customers awake unless another number is asked for: some 30 MB.
+const AWAKE: usize = 8192;
+/// About what a customer takes while awake: record and lists.
+const AWAKE_BYTES: usize = 4096;
 
 /// Names an erased customer without holding its id: the first 16 bytes of SHA-256 over salt and id.
 type RefusalKey = [u8; 16];
@@ -30,35 +32,93 @@ pub(super) type Refusals = BTreeMap<RefusalKey, EventTime>;
 /// All customers of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    /// As of the last commit.
-    packed: HashMap<Arc<str>, Packed, FixedState>,
-    /// Those touched since.
-    drafts: HashMap<Arc<str>, Draft, FixedState>,
-    /// How many of the drafts are unpacked.
-    unpacked: usize,
-    /// The earliest deadline of every customer that has one, drafts included.
+    slots: HashMap<Arc<str>, Slot, FixedState>,
+    /// Whoever is awake, in the order they woke; some may rest again, or be gone.
+    woken: VecDeque<Arc<str>>,
+    sleep: Sleep,
+    /// The earliest deadline of every customer that has one.
     deadlines: BTreeSet<(EventTime, Arc<str>)>,
     refusals: Refusals,
-    /// Refusals made since the last commit, as they were.
-    refusals_before: Vec<(RefusalKey, Option<EventTime>)>,
+    undo: Undo,
     /// Whoever was changed or erased since the last image; `None`: nobody asks.
     changed: Option<HashSet<Arc<str>, FixedState>>,
-    /// What is changed is final soon: there is no way back.
-    is_final: bool,
-    /// Lengths of all ids and packed customers.
-    bytes: usize,
+}
+
+/// One customer, awake or at rest.
+#[derive(Debug, Clone)]
+enum Slot {
+    Awake { entry: Box<Entry>, is_recent: bool },
+    Resting(Packed),
+}
+
+/// How many are awake and how large the others are.
+#[derive(Debug)]
+struct Sleep {
+    awake_max: usize,
+    awake: usize,
+    /// Lengths of all that rests.
+    resting_bytes: usize,
+    /// Lengths of all ids.
+    id_bytes: usize,
     buffer: Vec<u8>,
 }
 
-/// A customer somebody touched since the last commit.
-#[derive(Debug)]
-enum Draft {
-    /// As it is now; read only, if nobody changed it.
-    Unpacked { entry: Box<Entry>, is_changed: bool },
-    /// As it is now.
-    Packed(Packed),
-    /// There is none any more.
-    Erased,
+/// What was touched since the last commit, as it was.
+#[derive(Debug, Default)]
+struct Undo {
+    /// Nothing is kept: what is changed is final at once.
+    is_off: bool,
+    slots: HashMap<Arc<str>, Option<Slot>, FixedState>,
+    refusals: Vec<(RefusalKey, Option<EventTime>)>,
+}
+
+impl Default for Sleep {
+    fn default() -> Self {
+        Self { awake_max: AWAKE, awake: 0, resting_bytes: 0, id_bytes: 0, buffer: Vec::new() }
+    }
+}
+
+impl Sleep {
+    /// Counts a slot of `id` that comes.
+    fn add(&mut self, id: &str, slot: &Slot) {
+        self.id_bytes += id.len();
+        match slot {
+            Slot::Awake { .. } => self.awake += 1,
+            Slot::Resting(packed) => self.resting_bytes += packed.len(),
+        }
+    }
+
+    /// Counts a slot of `id` that goes.
+    fn remove(&mut self, id: &str, slot: &Slot) {
+        self.id_bytes -= id.len();
+        match slot {
+            Slot::Awake { .. } => self.awake -= 1,
+            Slot::Resting(packed) => self.resting_bytes -= packed.len(),
+        }
+    }
+}
+
+impl Slot {
+    fn entry(&self, id: &Arc<str>) -> Cow<'_, Entry> {
+        match self {
+            Self::Awake { entry, .. } => Cow::Borrowed(entry),
+            Self::Resting(packed) => Cow::Owned(unpack(id, packed)),
+        }
+    }
+
+    fn packed(&self, buffer: &mut Vec<u8>) -> Packed {
+        match self {
+            Self::Awake { entry, .. } => entry.pack(buffer),
+            Self::Resting(packed) => Arc::clone(packed),
+        }
+    }
+
+    fn deadline(&self) -> Option<EventTime> {
+        match self {
+            Self::Awake { entry, .. } => entry.customer.timers.earliest(),
+            Self::Resting(packed) => earliest(packed).expect("what was packed has its deadline"),
+        }
+    }
 }
 
 impl Store {
@@ -74,45 +134,61 @@ impl Store {
         let mut deadlines = Vec::new();
         for (id, packed) in customers {
             deadlines.extend(earliest(&packed)?.map(|deadline| (deadline, Arc::clone(&id))));
-            store.put(id, packed);
+            store.put(id, Slot::Resting(packed));
         }
-        // Collected at once, since a tree is built several times faster from a list in order.
+        // Collected at once: a tree is built several times faster from a list in order.
         store.deadlines = deadlines.into_iter().collect();
         Ok(store)
     }
 
-    /// The customer `id`, brought out of its rest.
-    pub(super) fn touch(&mut self, id: &Arc<str>) -> Option<&Entry> {
-        match self.draft(id) {
-            Some(Draft::Unpacked { entry, .. }) => Some(entry),
-            _ => None,
-        }
+    /// From now on so many customers are awake at most, at least one.
+    pub(super) fn keep_awake(&mut self, awake_max: usize) {
+        self.sleep.awake_max = awake_max.max(1);
     }
 
-    /// The customer `id`, left at its rest.
-    pub(super) fn read(&self, id: &str) -> Option<Cow<'_, Entry>> {
-        let (id, packed) = match self.drafts.get_key_value(id) {
-            Some((_, Draft::Unpacked { entry, .. })) => return Some(Cow::Borrowed(entry)),
-            Some((_, Draft::Erased)) => return None,
-            Some((id, Draft::Packed(packed))) => (id, packed),
-            None => self.packed.get_key_value(id)?,
-        };
-        Some(Cow::Owned(unpack(id, packed)))
-    }
-
-    /// The draft of `id`, unpacked unless it is erased; `None` if there is no such customer.
-    fn draft(&mut self, id: &Arc<str>) -> Option<&mut Draft> {
-        if !matches!(self.drafts.get(id), Some(Draft::Unpacked { .. } | Draft::Erased)) {
-            let (packed, is_changed) = match self.drafts.get(id) {
-                Some(Draft::Packed(packed)) => (packed, true),
-                _ => (self.packed.get(id)?, false),
-            };
+    /// The customer `id`, awake from now on.
+    pub(super) fn wake(&mut self, id: &Arc<str>) -> Option<&mut Box<Entry>> {
+        if let Slot::Resting(packed) = self.slots.get(id)? {
             let entry = Box::new(unpack(id, packed));
-            self.make_room();
-            self.drafts.insert(Arc::clone(id), Draft::Unpacked { entry, is_changed });
-            self.unpacked += 1;
+            self.put_awake(id, entry);
         }
-        self.drafts.get_mut(id)
+        match self.slots.get_mut(id) {
+            Some(Slot::Awake { entry, is_recent }) => {
+                *is_recent = true;
+                Some(entry)
+            }
+            _ => unreachable!("who was woken is awake"),
+        }
+    }
+
+    /// The customer `id`, whether awake or not.
+    pub(super) fn read(&self, id: &str) -> Option<Cow<'_, Entry>> {
+        self.slots.get_key_value(id).map(|(id, slot)| slot.entry(id))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// About the bytes the customers take: those at rest to the byte, those awake by the number of them; with their ids, their slots
+    /// in the table and the index of their deadlines. Unused room is not in it.
+    pub(super) fn bytes(&self) -> usize {
+        let Sleep { awake, resting_bytes, id_bytes, .. } = self.sleep;
+        let counts = 2 * size_of::<usize>();
+        let slot = size_of::<(Arc<str>, Slot)>() + 1;
+        let indexed = size_of::<(EventTime, Arc<str>)>();
+        resting_bytes
+            + id_bytes
+            + awake * AWAKE_BYTES
+            + self.slots.len() * (2 * counts + slot)
+            + self.deadlines.len() * indexed
+    }
+
+    /// Every id, in order.
+    pub(super) fn ids(&self) -> Vec<Arc<str>> {
+        let mut ids: Vec<Arc<str>> = self.slots.keys().cloned().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Changes the customer `id`, made by `make` if it is new; its deadline is indexed anew.
@@ -122,16 +198,11 @@ impl Store {
         make: impl FnOnce() -> Entry,
         change: impl FnOnce(&mut Entry) -> R,
     ) -> R {
-        if self.touch(id).is_none() {
-            self.make_room();
-            let entry = Box::new(make());
-            self.drafts.insert(Arc::clone(id), Draft::Unpacked { entry, is_changed: true });
-            self.unpacked += 1;
+        self.keep_as_it_was(id);
+        if !self.slots.contains_key(id) {
+            self.put_awake(id, Box::new(make()));
         }
-        let Some(Draft::Unpacked { entry, is_changed }) = self.drafts.get_mut(id) else {
-            unreachable!("whoever is touched is unpacked");
-        };
-        *is_changed = true;
+        let entry = self.wake(id).expect("whoever was missing was made");
         let before = entry.customer.timers.earliest();
         let result = change(entry);
         let after = entry.customer.timers.earliest();
@@ -140,15 +211,11 @@ impl Store {
     }
 
     /// Drops the customer `id`; what it was.
-    pub(super) fn remove(&mut self, id: &Arc<str>) -> Option<Box<Entry>> {
-        self.touch(id)?;
-        let draft = self.drafts.insert(Arc::clone(id), Draft::Erased);
-        let Some(Draft::Unpacked { entry, .. }) = draft else {
-            unreachable!("whoever is touched is unpacked");
-        };
-        self.unpacked -= 1;
-        self.reindex(id, entry.customer.timers.earliest(), None);
-        Some(entry)
+    pub(super) fn remove(&mut self, id: &Arc<str>) -> Option<Entry> {
+        self.keep_as_it_was(id);
+        let slot = self.take(id)?;
+        self.reindex(id, slot.deadline(), None);
+        Some(slot.entry(id).into_owned())
     }
 
     /// The customer whose timer is due first, if that is by `watermark`; ties by id.
@@ -172,78 +239,8 @@ impl Store {
     pub(super) fn refuse(&mut self, salt: [u8; 16], id: &str, until: EventTime) {
         let key = refusal_key(salt, id);
         let before = self.refusals.get(&key).copied();
-        self.refusals_before.push((key, before));
+        self.undo.refusals.push((key, before));
         self.refusals.insert(key, before.map_or(until, |before| before.max(until)));
-    }
-
-    /// Makes what was changed final.
-    pub(super) fn commit(&mut self) {
-        self.pack();
-        for (id, draft) in std::mem::take(&mut self.drafts) {
-            if let Some(changed) = &mut self.changed {
-                changed.insert(Arc::clone(&id));
-            }
-            match draft {
-                Draft::Packed(packed) => self.put(id, packed),
-                Draft::Erased => self.drop_packed(&id),
-                Draft::Unpacked { .. } => unreachable!("all drafts were packed"),
-            }
-        }
-        self.refusals_before.clear();
-    }
-
-    /// Puts back what was changed.
-    pub(super) fn abort(&mut self) {
-        assert!(!self.is_final, "an engine that forwent undo cannot abort");
-        for (id, draft) in std::mem::take(&mut self.drafts) {
-            let now = match draft {
-                Draft::Unpacked { entry, .. } => entry.customer.timers.earliest(),
-                Draft::Packed(packed) => deadline(&packed),
-                Draft::Erased => None,
-            };
-            let then = self.packed.get(&id).and_then(|packed| deadline(packed));
-            self.reindex(&id, now, then);
-        }
-        self.unpacked = 0;
-        for (key, before) in std::mem::take(&mut self.refusals_before).into_iter().rev() {
-            match before {
-                Some(until) => self.refusals.insert(key, until),
-                None => self.refusals.remove(&key),
-            };
-        }
-    }
-
-    /// From now on what is changed is final soon.
-    pub(super) fn forgo_undo(&mut self) {
-        self.is_final = true;
-    }
-
-    /// What is changed is final soon.
-    pub(super) const fn forgoes_undo(&self) -> bool {
-        self.is_final
-    }
-
-    /// From now on whoever is changed is noted, for [`Self::take_changed`].
-    pub(super) fn note_changes(&mut self) {
-        self.changed = Some(HashSet::default());
-    }
-
-    /// Everybody, as of the last commit. The notes begin anew.
-    pub(super) fn all(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
-        if let Some(changed) = &mut self.changed {
-            changed.clear();
-        }
-        self.packed.iter().map(|(id, packed)| (Arc::clone(id), Some(Arc::clone(packed)))).collect()
-    }
-
-    /// Whoever was noted as of the last commit; `None` for whoever is gone. The notes begin anew.
-    pub(super) fn take_changed(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
-        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
-        let now = |id: Arc<str>| {
-            let packed = self.packed.get(&id).cloned();
-            (id, packed)
-        };
-        changed.into_iter().map(now).collect()
     }
 
     /// Up to when events of erased customers are refused.
@@ -251,36 +248,67 @@ impl Store {
         &self.refusals
     }
 
-    /// Customers touched since the last commit.
+    /// Makes what was changed final.
+    pub(super) fn commit(&mut self) {
+        if let Some(changed) = &mut self.changed {
+            changed.extend(self.undo.slots.drain().map(|(id, _)| id));
+        }
+        self.undo.slots.clear();
+        self.undo.refusals.clear();
+    }
+
+    /// Puts back what was changed.
+    pub(super) fn abort(&mut self) {
+        assert!(!self.undo.is_off, "an engine that forwent undo cannot abort");
+        let undone = std::mem::take(&mut self.undo.slots);
+        self.woken.retain(|id| !undone.contains_key(id));
+        for (id, before) in undone {
+            let now = self.take(&id).and_then(|slot| slot.deadline());
+            let then = before.as_ref().and_then(Slot::deadline);
+            self.reindex(&id, now, then);
+            let Some(before) = before else { continue };
+            if matches!(before, Slot::Awake { .. }) {
+                self.woken.push_back(Arc::clone(&id));
+            }
+            self.put(id, before);
+        }
+        for (key, before) in std::mem::take(&mut self.undo.refusals).into_iter().rev() {
+            match before {
+                Some(until) => self.refusals.insert(key, until),
+                None => self.refusals.remove(&key),
+            };
+        }
+    }
+
+    /// Customers touched since the last commit: what an abort would have to put back.
     pub(super) fn touched(&self) -> usize {
-        self.drafts.len()
+        self.undo.slots.len()
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        let gained = |(id, draft): (&Arc<str>, &Draft)| {
-            let is_there = !matches!(draft, Draft::Erased);
-            isize::from(is_there) - isize::from(self.packed.contains_key(id))
+    /// From now on whoever is changed is noted, for [`Self::take_changed`].
+    pub(super) fn note_changes(&mut self) {
+        self.changed = Some(HashSet::default());
+    }
+
+    /// Everybody, packed. The notes begin anew.
+    pub(super) fn all(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
+        if let Some(changed) = &mut self.changed {
+            changed.clear();
+        }
+        let buffer = &mut self.sleep.buffer;
+        let packed = |(id, slot): (&Arc<str>, &Slot)| (Arc::clone(id), Some(slot.packed(buffer)));
+        self.slots.iter().map(packed).collect()
+    }
+
+    /// Whoever was noted, packed; `None` for whoever is gone. The notes begin anew.
+    pub(super) fn take_changed(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
+        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        let (slots, buffer) = (&self.slots, &mut self.sleep.buffer);
+        let packed = |id: Arc<str>| {
+            let packed = slots.get(&id).map(|slot| slot.packed(buffer));
+            (id, packed)
         };
-        self.packed.len().saturating_add_signed(self.drafts.iter().map(gained).sum())
-    }
-
-    /// Bytes that the customers take as of the last commit: their ids and packed bytes, the reference counts before both, their
-    /// slots in the table, and the index of their deadlines. Drafts, which are few, and unused room are not in it.
-    pub(super) fn bytes(&self) -> usize {
-        let counts = 2 * size_of::<usize>();
-        let slot = size_of::<(Arc<str>, Packed)>() + 1;
-        let indexed = size_of::<(EventTime, Arc<str>)>();
-        self.bytes + self.packed.len() * (2 * counts + slot) + self.deadlines.len() * indexed
-    }
-
-    /// Every id, in order.
-    pub(super) fn ids(&self) -> Vec<Arc<str>> {
-        let rested = self.packed.keys().filter(|id| !self.drafts.contains_key(&***id));
-        let drafted = self.drafts.iter().filter(|(_, draft)| !matches!(draft, Draft::Erased));
-        let mut ids: Vec<_> = rested.chain(drafted.map(|(id, _)| id)).cloned().collect();
-        ids.sort_unstable();
-        ids
+        changed.into_iter().map(packed).collect()
     }
 
     /// What of it is state: customers in order, deadlines and refusals.
@@ -288,50 +316,64 @@ impl Store {
         let mut buffer = Vec::new();
         for id in self.ids() {
             into(id.as_bytes());
-            match self.drafts.get(&id) {
-                Some(Draft::Unpacked { entry, .. }) => into(&entry.pack(&mut buffer)),
-                Some(Draft::Packed(packed)) => into(packed),
-                _ => into(&self.packed[&id]),
-            }
+            into(&self.slots[&id].packed(&mut buffer));
         }
         into(format!("{:?} {:?}", self.deadlines, self.refusals).as_bytes());
     }
 
-    /// Keeps the number of unpacked drafts within its bound, before another is made.
-    fn make_room(&mut self) {
-        if self.unpacked < UNPACKED {
-            return;
-        }
-        if self.is_final { self.commit() } else { self.pack() }
+    /// From now on what is changed is final at once.
+    pub(super) fn forgo_undo(&mut self) {
+        self.undo.is_off = true;
     }
 
-    /// Packs every draft that was changed and drops the others.
-    fn pack(&mut self) {
-        let buffer = &mut self.buffer;
-        self.drafts.retain(|_, draft| {
-            if let Draft::Unpacked { entry, is_changed } = draft {
-                if !*is_changed {
-                    return false;
+    /// What is changed is final at once.
+    pub(super) const fn forgoes_undo(&self) -> bool {
+        self.undo.is_off
+    }
+
+    fn keep_as_it_was(&mut self, id: &Arc<str>) {
+        if !self.undo.is_off && !self.undo.slots.contains_key(id) {
+            self.undo.slots.insert(Arc::clone(id), self.slots.get(id).cloned());
+        }
+    }
+
+    /// Puts `entry` in place, awake, when those awake longest and not heard of since have gone to rest.
+    fn put_awake(&mut self, id: &Arc<str>, entry: Box<Entry>) {
+        while self.sleep.awake_max <= self.sleep.awake {
+            let Some(oldest) = self.woken.pop_front() else { break };
+            match self.slots.get_mut(&oldest) {
+                Some(Slot::Awake { is_recent, .. }) if *is_recent => {
+                    *is_recent = false;
+                    self.woken.push_back(oldest);
                 }
-                *draft = Draft::Packed(entry.pack(buffer));
+                Some(slot @ Slot::Awake { .. }) => {
+                    let packed = slot.packed(&mut self.sleep.buffer);
+                    self.put(oldest, Slot::Resting(packed));
+                }
+                _ => {}
             }
-            true
-        });
-        self.unpacked = 0;
+        }
+        self.put(Arc::clone(id), Slot::Awake { entry, is_recent: false });
+        self.woken.push_back(Arc::clone(id));
     }
 
-    fn put(&mut self, id: Arc<str>, packed: Packed) {
-        self.bytes += id.len() + packed.len();
-        let id_bytes = id.len();
-        if let Some(before) = self.packed.insert(id, packed) {
-            self.bytes -= id_bytes + before.len();
+    fn put(&mut self, id: Arc<str>, slot: Slot) {
+        self.sleep.add(&id, &slot);
+        match self.slots.entry(id) {
+            hashbrown::hash_map::Entry::Occupied(mut place) => {
+                let before = place.insert(slot);
+                self.sleep.remove(place.key(), &before);
+            }
+            hashbrown::hash_map::Entry::Vacant(place) => {
+                place.insert(slot);
+            }
         }
     }
 
-    fn drop_packed(&mut self, id: &Arc<str>) {
-        if let Some(before) = self.packed.remove(id) {
-            self.bytes -= id.len() + before.len();
-        }
+    fn take(&mut self, id: &str) -> Option<Slot> {
+        let slot = self.slots.remove(id)?;
+        self.sleep.remove(id, &slot);
+        Some(slot)
     }
 
     fn reindex(&mut self, id: &Arc<str>, before: Option<EventTime>, after: Option<EventTime>) {
@@ -349,10 +391,6 @@ impl Store {
 /// What this store packed itself, or was given with its check sums right and its layout agreed.
 fn unpack(id: &Arc<str>, packed: &[u8]) -> Entry {
     Entry::unpack(id, packed).expect("what was packed can be unpacked")
-}
-
-fn deadline(packed: &[u8]) -> Option<EventTime> {
-    earliest(packed).expect("what was packed has its deadline")
 }
 
 fn refusal_key(salt: [u8; 16], id: &str) -> RefusalKey {

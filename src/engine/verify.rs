@@ -11,11 +11,11 @@ use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::output::Output;
-use crate::model::customer::ring_hash;
 use crate::model::event::Body;
 use crate::model::explain::logarithmic_mean;
 use crate::model::number::{div_half_even, exp, exp2, ln};
 use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
+use crate::model::ring::ring_hash;
 use crate::model::squeeze::{SqueezeAlert, SqueezeChange, SqueezeType};
 use crate::model::{
     Class, CustomerEvent, Dimension, EventTime, EvidenceId, Micros, Policy, Sign, months_billed,

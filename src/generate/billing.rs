@@ -4,6 +4,7 @@ use super::agenda::Deed;
 use super::offers::{PLANS, pounds};
 use super::promises::remedy;
 use super::scene::{HOUR_MS, LINE, Scene, midnight};
+use crate::model::Text;
 use crate::model::event::{
     Attested, BilledSubscription, Body, Invoice, InvoiceLine, LineKind, NoticeKind, Party,
     RemedyKind, Renewal, RenewalMode, SubscriptionStarted,
@@ -227,7 +228,7 @@ fn hindrance(scene: &mut Scene<'_>, request_id: &str) {
 }
 
 /// One to three months are billed that nobody asked for, or a charge is posted; half of it comes back.
-fn charge_after_cancellation(scene: &mut Scene<'_>, request_id: Box<str>) {
+fn charge_after_cancellation(scene: &mut Scene<'_>, request_id: Text) {
     let (monthly_minor, mut period_start) =
         (scene.customer.monthly_minor, scene.customer.billed_to);
     let mut taken_minor = 0;

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::account::Accounts;
 use super::event::{Attested, ConsentScope};
@@ -15,7 +14,7 @@ use super::loyalty::Loyalty;
 use super::opinion::BetaPair;
 use super::organisation::{InternalOutcome, Origin, Standing};
 use super::promise::PromiseSlot;
-use super::ring::Ring;
+use super::ring::{self, Ring, RingHash};
 use super::squeeze::{SqueezeSlot, SqueezeType};
 use super::step::Step;
 use super::subscription::Subscription;
@@ -40,8 +39,10 @@ pub struct Customer {
     /// The first accepted event's time.
     pub first_seen: EventTime,
     /// Hashes of source and id of the last accepted records.
+    #[serde(with = "ring::hashes")]
     pub records: Ring<RingHash>,
     /// Hashes of the last natural keys.
+    #[serde(with = "ring::hashes")]
     pub natural_keys: Ring<RingHash>,
     /// What is waited for.
     pub timers: Timers,
@@ -107,14 +108,24 @@ pub struct Overflows {
 /// Direct evidence in the ring.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeldEvidence {
-    /// Names it.
-    pub id: EvidenceId,
-    /// What it says.
+    /// What it says. Its id is not held, but told by its class and key.
     pub evidence: Evidence,
     /// Where it was counted.
     pub origin: Origin,
     /// Taken back: its id stays, so it cannot return.
     pub is_retracted: bool,
+}
+
+impl HeldEvidence {
+    /// Names it.
+    pub fn id(&self) -> EvidenceId {
+        EvidenceId::new(self.evidence.class, &self.evidence.key)
+    }
+
+    /// Of one class about one thing there is one evidence: this one?
+    fn is_about(&self, class: Class, key: &str) -> bool {
+        self.evidence.class == class && *self.evidence.key == *key
+    }
 }
 
 /// A promise the firm made to itself.
@@ -207,27 +218,6 @@ pub struct Guarantee {
     pub remedied: i64,
 }
 
-/// XXH3-64, seed 0, over the parts, a line feed between them.
-pub fn ring_hash(parts: [&str; 2]) -> u64 {
-    let mut hash = Xxh3::new();
-    hash.update(parts[0].as_bytes());
-    hash.update(b"\n");
-    hash.update(parts[1].as_bytes());
-    hash.digest()
-}
-
-/// What a record or natural key is remembered by: its [`ring_hash`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-// Bytes, not a number: a hash would take two more of them if packed as one.
-pub struct RingHash([u8; 8]);
-
-impl RingHash {
-    /// The hash of these parts.
-    pub fn of(parts: [&str; 2]) -> Self {
-        Self(ring_hash(parts).to_le_bytes())
-    }
-}
-
 impl Customer {
     /// A customer first heard of at `time`.
     pub fn new(id: Arc<str>, time: EventTime) -> Self {
@@ -280,14 +270,13 @@ impl Customer {
         weight: f64,
         time: EventTime,
     ) -> bool {
-        let id = EvidenceId::new(class, key);
-        if weight <= 0.0 || self.evidence.iter().any(|held| held.id == id) {
+        if weight <= 0.0 || self.evidence.iter().any(|held| held.is_about(class, key)) {
             return false;
         }
         let evidence = Evidence { class, key: key.into(), sign, weight, time };
         self.note_recorded(step, &evidence);
         let origin = step.origin;
-        self.evidence.push(HeldEvidence { id, evidence, origin, is_retracted: false });
+        self.evidence.push(HeldEvidence { evidence, origin, is_retracted: false });
         true
     }
 
@@ -303,19 +292,21 @@ impl Customer {
 
     /// Does the ring hold this evidence, not taken back?
     pub fn holds_evidence(&self, id: EvidenceId) -> bool {
-        self.evidence.iter().any(|held| held.id == id && !held.is_retracted)
+        self.evidence.iter().any(|held| !held.is_retracted && held.id() == id)
     }
 
     /// Has a duty been judged, one way or the other?
     pub fn has_judged(&self, key: &str) -> bool {
-        let ids =
-            [Class::TraNoticeOk, Class::TraNoticeMissed].map(|class| EvidenceId::new(class, key));
-        self.evidence.iter().any(|held| ids.contains(&held.id))
+        let is_verdict = |held: &HeldEvidence| {
+            held.is_about(Class::TraNoticeOk, key) || held.is_about(Class::TraNoticeMissed, key)
+        };
+        self.evidence.iter().any(is_verdict)
     }
 
     /// Takes direct evidence in the ring back exactly; its id stays. Whether it was there.
     pub fn retract(&mut self, step: &mut Step<'_>, id: EvidenceId) -> bool {
-        let Some(held) = self.evidence.iter_mut().find(|held| held.id == id && !held.is_retracted)
+        let Some(held) =
+            self.evidence.iter_mut().find(|held| !held.is_retracted && held.id() == id)
         else {
             return false;
         };
@@ -347,7 +338,7 @@ impl Customer {
         self.trust.record(evidence, step.policy);
         step.recorded.push(evidence.clone());
         if let Some(organisation) = &mut step.organisation {
-            let customer = ring_hash(["customer", &self.id]);
+            let customer = ring::ring_hash(["customer", &self.id]);
             organisation.record(step.origin, customer, evidence, step.policy);
         }
     }

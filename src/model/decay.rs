@@ -70,6 +70,7 @@ impl ReadTime {
 /// assert_eq!(sum.mass(start.plus_days(360), half_life_ms), 0.75);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(into = "Packed", from = "Packed")]
 pub struct Accumulator {
     /// The latest epoch of any addition, in half-lives since the Unix epoch; 0 before the first.
     epoch: i64,
@@ -77,6 +78,24 @@ pub struct Accumulator {
     /// 16 bytes, and a customer has dozens of sums.
     high: i64,
     low: u64,
+}
+
+/// A sum as it rests: its epoch, and its units without the zeros they end in, of which the guard alone makes 40.
+#[derive(Serialize, Deserialize)]
+struct Packed(i64, u8, i128);
+
+impl From<Accumulator> for Packed {
+    fn from(sum: Accumulator) -> Self {
+        let units = sum.units();
+        let zeros = if units == 0 { 0 } else { units.trailing_zeros() };
+        Self(sum.epoch, zeros as u8, units >> zeros)
+    }
+}
+
+impl From<Packed> for Accumulator {
+    fn from(Packed(epoch, zeros, units): Packed) -> Self {
+        Self::new(epoch, units.checked_shl(zeros.into()).unwrap_or_default())
+    }
 }
 
 impl Accumulator {

@@ -59,4 +59,4 @@ pub use time::{DAY_MS, EventTime, months_billed, parse_duration_ms};
 pub use trust::{TrustPoint, TrustState};
 
 /// A short text of an event, 1 to 128 characters, never changed.
-pub type Text = Box<str>;
+pub type Text = smol_str::SmolStr;

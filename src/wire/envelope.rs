@@ -103,7 +103,7 @@ impl<'a> Attributes<'a> {
 }
 
 fn owned(text: Cow<'_, str>) -> Text {
-    text.into_owned().into_boxed_str()
+    text.into()
 }
 
 /// The attributes every event needs, checked; the subject, which only some do, as found.

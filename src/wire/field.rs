@@ -342,7 +342,7 @@ impl Kind for TextKind {
         json.text().filter(|text| is_text(text)).map(Text::from)
     }
     fn of_proto(&self, item: String, _: EventTime) -> Option<Text> {
-        is_text(&item).then(|| item.into_boxed_str())
+        is_text(&item).then(|| item.into())
     }
     fn json(&self, value: &Text, _: EventTime, out: &mut Writer) {
         out.text(value);

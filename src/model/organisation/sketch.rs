@@ -79,7 +79,7 @@ impl Sketch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::customer::ring_hash;
+    use crate::model::ring::ring_hash;
 
     fn of(customers: std::ops::Range<u32>) -> Sketch {
         let mut sketch = Sketch::default();
