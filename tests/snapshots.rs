@@ -24,7 +24,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 fn deployment(name: &str) -> (Deployment, TempDir) {
     let folder = TempDir::new().unwrap();
     let mut deployment = Deployment::new(name);
-    deployment.snapshots = Some((folder.path().to_owned(), INTERVAL));
+    deployment.snapshots = Some((Location::Folder(folder.path().to_owned()), INTERVAL));
     (deployment, folder)
 }
 
@@ -32,6 +32,10 @@ fn deployment(name: &str) -> (Deployment, TempDir) {
 fn run(deployment: &Deployment) -> Arc<Facts> {
     let facts = Arc::new(Facts::default());
     let service = deployment.start(&facts);
+    wait_until("every partition is served", PATIENCE, || {
+        assert_eq!(facts.last("PartitionRefused"), None);
+        facts.count("PartitionRestored") == partitions()
+    });
     deployment.wait_handled(PATIENCE);
     service.stop();
     service.join().unwrap();

@@ -20,7 +20,8 @@ pub enum Location {
 /// Why a text names no place for snapshots.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "`{text}` is neither a folder nor a URL of an object store: write a path, or s3://bucket/folder, gs://bucket/folder, az://container/folder"
+    "`{text}…` is neither a folder nor an object store: write a path, or s3://bucket/folder, gs://bucket/folder, \
+     az://container/folder, and leave credentials to the environment"
 )]
 pub struct LocationError {
     text: String,
@@ -30,7 +31,9 @@ impl FromStr for Location {
     type Err = LocationError;
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
-        let wrong = || LocationError { text: text.to_owned() };
+        // What follows may be a secret.
+        let shown = text.split_inclusive("://").next().unwrap_or_default();
+        let wrong = || LocationError { text: shown.to_owned() };
         if !text.contains("://") {
             return if text.is_empty() { Err(wrong()) } else { Ok(Self::Folder(text.into())) };
         }
@@ -90,7 +93,8 @@ mod tests {
             "s3://me:secret@bucket/x",
             "s3://bucket?sig=secret",
         ] {
-            assert!(text.parse::<Location>().is_err(), "{text}");
+            let error = text.parse::<Location>().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

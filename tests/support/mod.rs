@@ -62,8 +62,8 @@ pub(crate) fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut()
 #[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) settings: KafkaSettings,
-    /// The folder of its snapshots, and how often they are taken; `None`: never.
-    pub(crate) snapshots: Option<(PathBuf, Duration)>,
+    /// Where its snapshots are, and how often they are taken; `None`: never.
+    pub(crate) snapshots: Option<(Location, Duration)>,
 }
 
 impl Deployment {
@@ -119,8 +119,8 @@ impl Deployment {
     }
 
     fn open_snapshots(&self) -> Option<Snapshots> {
-        let (folder, interval) = self.snapshots.clone()?;
-        let store = Store::open(&Location::Folder(folder), &BTreeMap::new()).unwrap();
+        let (location, interval) = self.snapshots.clone()?;
+        let store = Store::open(&location, &std::env::vars().collect()).unwrap();
         Some(Snapshots { store: Arc::new(store), interval })
     }
 
@@ -145,8 +145,8 @@ impl Deployment {
         }
         let snapshots = self.snapshots.as_ref().map_or_else(
             || vec!["snapshot.enabled=false".to_owned()],
-            |(folder, interval)| {
-                let url = format!("snapshot.url={}", folder.display());
+            |(location, interval)| {
+                let url = format!("snapshot.url={location}");
                 vec![url, format!("snapshot.interval={}ms", interval.as_millis())]
             },
         );
