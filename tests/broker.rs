@@ -4,7 +4,7 @@
 #![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[allow(dead_code, reason = "shared by several tests, each of which uses its share")]
+#[allow(dead_code, reason = "shared with other tests, which use what these do not")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

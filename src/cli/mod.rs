@@ -4,6 +4,8 @@
 mod about;
 mod command;
 mod demo;
+mod deployment;
+mod dlq;
 mod erase;
 mod explain;
 mod fetch;
@@ -13,6 +15,7 @@ mod organisation;
 mod plant_check;
 mod policy;
 mod replay;
+mod reset;
 mod retract;
 mod run;
 mod snapshot;
@@ -58,6 +61,10 @@ enum Verb {
     Suppress(suppress::SuppressArgs),
     /// Have all that is known of a customer forgotten
     Erase(erase::EraseArgs),
+    /// List, show and retry dead letters: records that could not be used
+    Dlq(dlq::DlqArgs),
+    /// Throw away what was derived from the events log, to score it anew: a plan, unless --execute is given
+    Reset(reset::ResetArgs),
     /// Check, explain, describe and publish policies
     Policy(policy::PolicyArgs),
     /// Say how an organisation treats its customers: by unit, and how it differs
@@ -86,6 +93,8 @@ impl Verb {
             Self::Retract(args) => retract::run(&args),
             Self::Suppress(args) => suppress::run(&args),
             Self::Erase(args) => erase::run(&args),
+            Self::Dlq(args) => dlq::run(&args),
+            Self::Reset(args) => reset::run(&args),
             Self::Policy(args) => policy::run(&args),
             Self::Organisation(args) => organisation::organisation(&args),
             Self::Snapshot(args) => snapshot::run(&args),

@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use super::entry::{Entry, earliest};
 use crate::model::EventTime;
 
-/// Customers awake unless another number is asked for: some 30 MB.
-const AWAKE: usize = 8192;
+/// Customers awake unless another number is asked for: some 30 MB of a partition.
+const AWAKE: usize = 4096;
 /// About what a customer takes while awake: record and lists.
-const AWAKE_BYTES: usize = 4096;
+const AWAKE_BYTES: usize = 8192;
 
 /// Names an erased customer without holding its id: the first 16 bytes of SHA-256 over salt and id.
 type RefusalKey = [u8; 16];

@@ -92,6 +92,50 @@ pub enum Error {
         /// What was last heard.
         reason: String,
     },
+    /// Somebody works on what is to be changed.
+    #[error(
+        "group {group} has members ({members}): stop the service first (a member with an instance_id is missed only after its session timeout)"
+    )]
+    GroupInUse {
+        /// The group.
+        group: String,
+        /// Who they are, as far as the broker tells.
+        members: String,
+    },
+    /// The offsets of the group are not ours.
+    #[error(
+        "{reason}: another program has committed offsets under group {group}, which is left alone"
+    )]
+    ForeignGroup {
+        /// The group.
+        group: String,
+        /// What was found.
+        reason: String,
+    },
+    /// A topic could not be emptied.
+    #[error("topic {topic} could not be emptied: {reason}")]
+    TopicNotEmptied {
+        /// The topic.
+        topic: String,
+        /// The broker's answer.
+        reason: String,
+    },
+    /// Somebody's transaction stays open.
+    #[error(
+        "topic {topic} has an open transaction that does not end within {seconds} s: see `kafka-transactions.sh find-hanging`"
+    )]
+    TransactionHangs {
+        /// The topic.
+        topic: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Dead letters could not be sent again.
+    #[error("the retry stopped: {reason}")]
+    RetryStopped {
+        /// What was last heard.
+        reason: String,
+    },
     /// The system has no randomness to give.
     #[error("no random bytes from the system: {0}")]
     Random(getrandom::Error),

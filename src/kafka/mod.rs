@@ -5,6 +5,7 @@
 //! of unsafe code. Nothing here decides anything about trust.
 
 mod clock;
+mod dead_letters;
 mod embedded;
 mod error;
 mod fact;
@@ -19,19 +20,24 @@ mod produce;
 mod publisher;
 mod rebalance;
 mod reference;
+mod reset;
 mod restore;
 mod service;
 mod settings;
+mod span;
 mod tail;
 mod topics;
 mod worker;
 
 pub(crate) use clock::wall_ms;
+pub use dead_letters::{DeadLetters, Left, LetterPlace, Retry, StoredLetter};
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, Result};
 pub use fact::{Fact, Observer, Settlement, Tally};
 pub use produce::{Placed, ProduceError, TopicWriter, send_event};
+pub use reset::{Held, OutputPlan, PartitionPlan, Progress, Reset, ResetPlan, Standing};
 pub use service::Service;
 pub use settings::{Delivery, KafkaSettings, Scoring};
+pub use span::{Go, Span};
 pub use tail::{TailRecord, TopicTail};
 pub use topics::{Expiry, expiries};

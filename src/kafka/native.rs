@@ -118,6 +118,19 @@ impl Batch<'_> {
     }
 }
 
+impl Batch<'_> {
+    /// The partitions whose end was reached, in the order it was told.
+    pub(super) fn ends(&self) -> impl Iterator<Item = i32> {
+        let end = |message: &*mut rd::rd_kafka_message_t| {
+            // SAFETY: by the invariant the message is valid as long as the batch.
+            let message = unsafe { &**message };
+            let is_end = message.err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF;
+            is_end.then_some(message.partition)
+        };
+        self.messages.iter().filter_map(end)
+    }
+}
+
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         for message in &self.messages {

@@ -169,6 +169,23 @@ impl Publisher {
         Ok(self.producer.commit_transaction(STEP_TIMEOUT)?)
     }
 
+    /// Ends the transaction with `offsets` of a group that has no members, so that no generation fences them: for tools.
+    ///
+    /// # Errors
+    /// If anything fails; whether it counts is then told by the group's offsets.
+    pub(super) fn commit_outside<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        offsets: &TopicPartitionList,
+    ) -> Result<(), Failure> {
+        self.drain()?;
+        let group = consumer.group_metadata().ok_or_else(|| {
+            Failure::new(RDKafkaErrorCode::AssignmentLost, "the client has no group")
+        })?;
+        self.producer.send_offsets_to_transaction(offsets, &group, STEP_TIMEOUT)?;
+        Ok(self.producer.commit_transaction(STEP_TIMEOUT)?)
+    }
+
     /// Ends the transaction because of `cause`, so that nothing of it counts.
     pub(super) fn abort(&self, cause: Failure) -> Outcome {
         let result = match self.delivery {

@@ -25,7 +25,9 @@ use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
 use crate::engine::{ENGINE, PartitionEngine};
 use crate::snapshot::Loaded;
-use crate::wire::{self, Chain, Decision, Expect, Genesis, JournalError, Step, policy_fingerprint};
+use crate::wire::{
+    self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, Step, policy_fingerprint,
+};
 
 /// One question to the broker; it is asked again until the step is overdue.
 const QUESTION: Duration = Duration::from_millis(500);
@@ -45,15 +47,19 @@ pub(super) enum Refusal {
         "{0}: another program has committed offsets under this group_id, so begin under one of its own"
     )]
     Mark(JournalError),
-    #[error("{0}: begin a new deployment, with a group_id and topic_prefix of its own")]
+    #[error(
+        "a reset of this deployment is under way, or was cut off: stop the service, and complete it by `goodfaith reset --execute`"
+    )]
+    ResetUnderWay,
+    #[error("{0}: `goodfaith reset` scores the log anew")]
     Journal(JournalError),
     #[error(
         "the journal has a history but group {0} has no committed offset: it may have expired. Set offsets.retention.minutes on the \
-         brokers to more than the longest stop, and begin a new deployment, with a group_id and topic_prefix of its own"
+         brokers to more than the longest stop, and score the log anew by `goodfaith reset`"
     )]
     OffsetLost(String),
     #[error(
-        "topic {0} was deleted and created again: begin a new deployment, with a group_id and topic_prefix of its own"
+        "topic {0} was deleted and created again: `goodfaith reset` scores what it holds now, with nothing of before"
     )]
     OtherTopic(String),
     #[error(
@@ -62,12 +68,12 @@ pub(super) enum Refusal {
     )]
     OtherPartitionCount { topic: String, found: i32, expected: i32 },
     #[error(
-        "its state was made by engine {found} and this is engine {ENGINE}: run that version, or begin a new deployment"
+        "its state was made by engine {found} and this is engine {ENGINE}: run that version, or score the log anew by `goodfaith reset`"
     )]
     OtherEngine { found: u32 },
     #[error(
         "it began with policy {found}, which is not the one configured: configure that one and change it in flight (goodfaith policy \
-         publish), or begin a new deployment, with a group_id and topic_prefix of its own"
+         publish), or score the log anew by `goodfaith reset`"
     )]
     OtherPolicy { found: String },
     #[error(
@@ -77,7 +83,7 @@ pub(super) enum Refusal {
     PolicyLost { offset: i64 },
     #[error(
         "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}{snapshots}: set retention.ms=-1 \
-         and retention.bytes=-1 on it (history already deleted cannot be scored again: begin a new deployment)"
+         and retention.bytes=-1 on it (history already deleted cannot be scored again: `goodfaith reset --partial` begins with what is left)"
     )]
     LogTruncated { topic: String, start: i64, needed: i64, snapshots: String },
     #[error(
@@ -94,6 +100,16 @@ pub(super) enum Refusal {
     Diverged,
     #[error("topic {topic} cannot be read: {code}")]
     Unreadable { topic: String, code: String },
+}
+
+impl Refusal {
+    /// Why an offset committed with another mark than ours is nothing to go on from.
+    pub(super) fn of_mark(error: JournalError) -> Self {
+        match error {
+            JournalError::ForeignMark(mark) if mark == RESET_MARK => Self::ResetUnderWay,
+            error => Self::Mark(error),
+        }
+    }
 }
 
 /// Where a partition stands on its way to being served.
@@ -673,6 +689,13 @@ mod tests {
     #[test]
     fn a_partition_without_history_begins_one_where_its_log_begins() {
         assert_eq!(placed(Delivery::ExactlyOnce, &mut read(&[], None), 7), "running from 7");
+    }
+
+    #[test]
+    fn an_offset_that_a_reset_holds_is_told_from_another_programs() {
+        let refusal = |mark: &str| Refusal::of_mark(mark.parse::<CommitMark>().unwrap_err());
+        assert_eq!(refusal(RESET_MARK), Refusal::ResetUnderWay);
+        assert!(matches!(refusal("theirs"), Refusal::Mark(_)));
     }
 
     #[test]

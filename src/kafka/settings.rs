@@ -182,6 +182,13 @@ impl KafkaSettings {
         )
     }
 
+    /// A client that reads and writes the offsets of `group` without being a member of it.
+    pub(super) fn outsider(&self, group: &str) -> ClientConfig {
+        let mut config = self.reader();
+        config.set("group.id", group);
+        config
+    }
+
     /// A worker's producer. `instance` is the process's: [`KafkaSettings::instance_id`], or random for the life of the process, so that
     /// two dynamic members never fence each other by name (the group's generation does that).
     pub(super) fn producer(&self, instance: &str, worker: usize) -> ClientConfig {

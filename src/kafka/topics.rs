@@ -95,6 +95,26 @@ pub fn expiries(prefix: &str) -> Vec<Expiry> {
     published.map(|((_, own), (_, topic))| expiry(topic, own)).collect()
 }
 
+/// How old values leave an output topic at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clearing {
+    /// By a tombstone for each key: it is compacted.
+    Tombstones,
+    /// By deleting its records: it keeps them by age.
+    Deletion,
+}
+
+/// Every topic of outputs, dead letters included, and how it is cleared, in the order of the table.
+pub(super) fn outputs(prefix: &str) -> Vec<(String, Clearing)> {
+    let clearing = |own: &[(&str, &str)]| {
+        let is_compacted = own.contains(&("cleanup.policy", "compact"));
+        if is_compacted { Clearing::Tombstones } else { Clearing::Deletion }
+    };
+    let topics = TOPICS.into_iter().zip(Topics::new(prefix).names);
+    let outputs = topics.filter(|((what, _), _)| ![EVENTS, REFERENCE, JOURNAL].contains(what));
+    outputs.map(|((_, own), (_, topic))| (topic, clearing(own))).collect()
+}
+
 /// How `topic` forgets, with `own` settings.
 fn expiry(topic: String, own: &[(&str, &str)]) -> Expiry {
     let days = |key: &str| {

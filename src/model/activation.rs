@@ -77,7 +77,7 @@ fn json(node: &Node) -> Value {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "{key} is {from} and would be {to}: it is part of what is stored of every customer, so it is not changed in flight. Score the log \
-     again by a new deployment beside this one, with a group_id and topic_prefix of its own"
+     again by `goodfaith reset`, or by a new deployment beside this one, with a group_id and topic_prefix of its own"
 )]
 pub struct BakedIn {
     /// The setting.

@@ -61,7 +61,7 @@ impl Default for Options {
 /// Takes each effect, in order. An error of its own ends the replay.
 pub type Sink<'a> = dyn FnMut(&Effect) -> io::Result<()> + 'a;
 
-/// Customers unpacked at a time, in all: a quarter of a gigabyte at most, for speed.
+/// Customers unpacked at a time, in all: half a gigabyte at most, for speed.
 const AWAKE: u32 = 1 << 16;
 
 /// A replay in progress.

@@ -13,6 +13,9 @@ use super::proto;
 use crate::model::policy::Difference;
 use crate::model::{EventTime, Policy, Text};
 
+/// What stands in the place of a [`CommitMark`] while a deployment's state is thrown away: no service goes on from it.
+pub const RESET_MARK: &str = "gf1:reset";
+
 /// One decision about a partition, at its place among the inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRecord {
@@ -360,8 +363,15 @@ mod tests {
 
     #[test]
     fn a_mark_of_another_program_is_refused() {
-        for text in ["", "gf1", "gf2:00:0:00:0", "gf1:zz:0:00:0", "gf1:00:0:00:0:0", "gf1:00:0:00:"]
-        {
+        for text in [
+            "",
+            RESET_MARK,
+            "gf1",
+            "gf2:00:0:00:0",
+            "gf1:zz:0:00:0",
+            "gf1:00:0:00:0:0",
+            "gf1:00:0:00:",
+        ] {
             assert_eq!(text.parse::<CommitMark>(), Err(JournalError::ForeignMark(text.to_owned())));
         }
     }

@@ -1,6 +1,7 @@
 //! Bytes to model and back: the only module that names a prost type. It performs no I/O and decides nothing about trust.
 
 mod contract;
+mod dead_letter;
 mod decode;
 mod encode;
 mod envelope;
@@ -20,11 +21,13 @@ mod shaped;
 mod snapshot;
 mod writer;
 
+pub use dead_letter::{DeadLetter, Prospect, REDRIVE_HEADER, REDRIVES_MAX};
 pub use decode::decode;
 pub use encode::{Origin, encode};
 pub use event::{encode_event_json, encode_event_proto};
 pub use journal::{
-    Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, policy_fingerprint,
+    Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, RESET_MARK,
+    policy_fingerprint,
 };
 pub use lines::{FileKind, customer_json, explained_json, file_line, state_line};
 pub use organisation::{PartError, part_line, read_part};

@@ -113,9 +113,13 @@ impl Deployment {
     }
 
     pub(crate) fn start(&self, facts: &Arc<Facts>) -> Service {
+        self.start_with(scoring(), facts)
+    }
+
+    pub(crate) fn start_with(&self, scoring: Scoring, facts: &Arc<Facts>) -> Service {
         let observer: Arc<dyn Observer> = Arc::clone(facts) as Arc<dyn Observer>;
         let (settings, live) = (self.settings.clone(), Arc::new(Live::default()));
-        Service::start(settings, scoring(), self.open_snapshots(), live, observer).unwrap()
+        Service::start(settings, scoring, self.open_snapshots(), live, observer).unwrap()
     }
 
     fn open_snapshots(&self) -> Option<Snapshots> {
@@ -282,9 +286,17 @@ impl Deployment {
 
     /// What the service has published, topic by topic.
     pub(crate) fn published(&self) -> Published {
+        self.published_where(|_, _| true)
+    }
+
+    /// The same, of the records that `counts`.
+    pub(crate) fn published_where(
+        &self,
+        counts: impl Fn(&'static str, &Stored) -> bool,
+    ) -> Published {
         let mut published = Published::default();
         for topic in OUTPUTS {
-            for record in self.read(topic) {
+            for record in self.read(topic).into_iter().filter(|record| counts(topic, record)) {
                 self.add(&mut published, topic, record.key, record.value, record.headers);
             }
         }
@@ -391,11 +403,19 @@ impl Deployment {
 
     /// Deletes the records of the events topic below `offset` of every partition that has as many.
     pub(crate) fn delete_records(&self, offset: i64) {
+        self.delete_below("events", Offset::Offset(offset));
+    }
+
+    /// Deletes every record of `what`.
+    pub(crate) fn delete_all(&self, what: &str) {
+        self.delete_below(what, Offset::End);
+    }
+
+    fn delete_below(&self, what: &str, offset: Offset) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let mut list = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
-            list.add_partition_offset(&self.topic("events"), partition, Offset::Offset(offset))
-                .unwrap();
+            list.add_partition_offset(&self.topic(what), partition, offset).unwrap();
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let deleted = runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();

@@ -31,8 +31,9 @@ Examples:
       See on which partitions it is in force, and which rules gather before they may open a squeeze.
 
 Weights, bands, thresholds and base rate act at once. A rule that judges otherwise gathers for its window first; what is open goes on.
-Half-lives and lambda are part of what is stored: they are refused here, and by the service. Change them by a new deployment beside
-the old one, with a group_id and topic_prefix of its own. policy.file of the configuration stays the policy the service began with.";
+Half-lives and lambda are part of what is stored: they are refused here, and by the service. Change them in
+policy.file, and have the log scored anew by `goodfaith reset`, or by a new deployment beside the old one, with a group_id and
+topic_prefix of its own. Otherwise policy.file stays the policy the service began with.";
 
 /// Arguments of `policy publish`.
 #[derive(Debug, Args)]

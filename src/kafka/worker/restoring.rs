@@ -64,7 +64,7 @@ impl Worker {
                     self.restorer.open_journal(partition)?;
                     self.set_phase(partition, Phase::Reading(Box::new(Reading::new(committed))));
                 }
-                Err(error) => self.refuse(partition, &Refusal::Mark(error)),
+                Err(error) => self.refuse(partition, &Refusal::of_mark(error)),
             }
         }
         Ok(())
