@@ -105,7 +105,7 @@ fn what_is_there_is_listed_newest_first_and_is_whole() {
     let listed: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(listed[0]["offset_next"], EVENTS.lines().count());
     assert_eq!(listed[0]["customers"], 1);
-    assert_eq!(listed[1]["taken"], "2023-11-14T22:13:20Z");
+    assert_eq!(listed[1]["taken"], "2023-11-14T22:13:20.000Z");
 }
 
 #[test]
