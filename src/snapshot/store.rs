@@ -91,7 +91,10 @@ impl Store {
     fn open_url(url: &Url, environment: &BTreeMap<String, String>) -> Result<Self, StoreError> {
         // Whoever installed one first has it his way.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let options = environment.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+        // One object at a time is deleted anyway, and not every store that speaks S3 takes several at once.
+        let singly = [("aws_disable_bulk_delete".to_owned(), "true".to_owned())];
+        let known = |(name, value): (&String, &String)| (name.to_ascii_lowercase(), value.clone());
+        let options = singly.into_iter().chain(environment.iter().map(known));
         let (objects, root) = object_store::parse_url_opts(url, options)
             .map_err(|source| StoreError::Location { location: url.to_string(), source })?;
         Self::with(objects, root)
