@@ -23,13 +23,14 @@ test-all: ## Every test that needs no broker
 	$(CARGO) test
 
 # The binary is built first, so that the broker is not kept waiting; it is what the tests run as a process.
-BROKER_TESTS := $(CARGO) test --test broker --test operate --test snapshots -- --ignored --test-threads=1
+WITH_BROKER := --test broker --test operate --test snapshots --test transactions
+BROKER_TESTS := $(CARGO) test $(WITH_BROKER) -- --ignored --test-threads=1
 
 test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one started from its Maven artifacts
 	@if [ -n "$$KAFKA_BOOTSTRAP" ]; then \
 	  $(BROKER_TESTS); \
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
-	  $(CARGO) test --test broker --test operate --test snapshots --no-run && $(KAFKA) with $(BROKER_TESTS); \
+	  $(CARGO) test $(WITH_BROKER) --no-run && $(KAFKA) with $(BROKER_TESTS); \
 	else \
 	  echo; \
 	  echo "*** THE REAL-BROKER TESTS DID NOT RUN: no JDK and Maven here, and KAFKA_BOOTSTRAP is not set. ***"; \

@@ -142,7 +142,7 @@ fn a_wrong_key_is_named_with_its_place_and_the_nearest_right_one() {
     insta::assert_snapshot!(cases.map(refusal).join("\n"), @r#"
         goodfaith.toml:3:1: kafka.worker: unknown key; did you mean `workers`?
         goodfaith.toml:1:2: kafak: unknown key; did you mean `kafka`?
-        goodfaith.toml:2:1: kafka.zzz: unknown key; known here: bootstrap_servers, group_id, instance_id, topic_prefix, workers, delivery, commit_interval, encoding, create_topics, partitions, replication_factor, idle_after, properties
+        goodfaith.toml:2:1: kafka.zzz: unknown key; known here: bootstrap_servers, group_id, instance_id, group_protocol, topic_prefix, workers, delivery, commit_interval, encoding, create_topics, partitions, replication_factor, idle_after, properties
         goodfaith.toml:2:12: kafka.delivery: unknown value `exactly_once`; did you mean `exactly-once`?
         goodfaith.toml:1:17: kafka.workers: invalid type: string "four", expected a whole number
         goodfaith.toml:2:1: kafka.workers: 0 is out of range: from 1 to 256

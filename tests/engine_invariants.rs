@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use goodfaith::engine::{Action, Effect, Input, OutputBody, PartitionEngine, Settings};
+use goodfaith::engine::{Action, Effect, Input, OutputBody, PartitionEngine, RollUps, Settings};
 use goodfaith::model::event::{
     Attested, Basis, Beneficiary, Body, Cause, ContactClosed, Party, RemedyKind, ServiceFailed,
     Verdict,
@@ -18,6 +18,7 @@ use goodfaith::model::{
     Catalogue, Currency, CustomerEvent, DAY_MS, Event, EventTime, Money, Period, PlanVersion,
     Policy, ReferenceChange,
 };
+use goodfaith::wire::{self, Expect, RecordRef};
 use proptest::prelude::*;
 use proptest::{collection, sample};
 
@@ -430,6 +431,107 @@ mod i9 {
         assert!(engine.customer(CUSTOMER).is_none());
         engine.abort();
         assert_eq!(engine.state_hash(), before);
+    }
+
+    /// What happens to the engine of one partition, each in its place.
+    fn inputs(scenario: &str) -> Vec<Input> {
+        let (mut inputs, mut seq, mut time) = (Vec::new(), 0, start());
+        let (mut catalogue, mut policies) = (Catalogue::default(), [LOW, LOWER].into_iter());
+        for (line, offset) in scenario.lines().zip(0..) {
+            let value = Some(line.as_bytes());
+            let record = RecordRef { key: None, value, headers: &[], timestamp_ms: None };
+            let record = wire::decode(record, Expect::File);
+            if let Ok(Event::Reference(event)) = record {
+                seq += 1;
+                catalogue.apply(&event.change);
+                let catalogue = Arc::new(catalogue.clone());
+                inputs.push(Input::Reference { seq, offset_next: offset + 1, catalogue });
+                continue;
+            }
+            if let Ok(Event::Customer(event)) = &record {
+                time = event.time;
+            }
+            inputs.push(Input::Record { offset, record });
+            if offset % 5 == 4 {
+                seq += 1;
+                inputs.push(Input::Tick { seq, time: time.plus_days(3) });
+            }
+            if offset % 7 == 6
+                && let Some(policy) = policies.next()
+            {
+                seq += 1;
+                let policy = Arc::new(Policy::from_json(policy).unwrap());
+                inputs.push(Input::Policy { seq, policy });
+            }
+        }
+        inputs.push(Input::Tick { seq: seq + 1, time: time.plus_days(400) });
+        inputs
+    }
+
+    const LOW: &str = r#"{"version": "low", "base_rate": 0.1}"#;
+    const LOWER: &str = r#"{"version": "lower", "base_rate": 0.05}"#;
+
+    fn whole_engine() -> PartitionEngine {
+        engine(Policy::default()).with_roll_ups(RollUps::Published)
+    }
+
+    fn handle_all(engine: &mut PartitionEngine, inputs: &[Input]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        inputs.iter().for_each(|input| engine.handle(input.clone(), &mut effects));
+        effects
+    }
+
+    fn scenarios() -> Vec<(String, Vec<Input>)> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let paths = paths.filter(|path| path.to_string_lossy().ends_with(".events.ndjson"));
+        let read = |path: std::path::PathBuf| {
+            (path.display().to_string(), inputs(&std::fs::read_to_string(&path).unwrap()))
+        };
+        paths.map(read).collect()
+    }
+
+    #[test]
+    fn an_abort_after_any_number_of_inputs_leaves_no_trace() {
+        let scenarios = scenarios();
+        assert_eq!(scenarios.len(), 23);
+        for (name, inputs) in scenarios {
+            let fresh = whole_engine().state_hash();
+            let mut straight = whole_engine();
+            let expected = handle_all(&mut straight, &inputs);
+            for count in 1..=inputs.len() {
+                let mut aborted = whole_engine();
+                let thrown_away = handle_all(&mut aborted, &inputs[..count]);
+                assert_eq!(thrown_away, expected[..thrown_away.len()], "{name}, {count} inputs");
+                aborted.abort();
+                assert_eq!(aborted.state_hash(), fresh, "{name}, {count} inputs");
+                let given = handle_all(&mut aborted, &inputs);
+                assert_eq!(given, expected, "{name}, again after {count} inputs");
+                assert_eq!(aborted.state_hash(), straight.state_hash(), "{name}, {count} inputs");
+            }
+        }
+    }
+
+    #[test]
+    fn an_abort_at_any_place_leaves_what_was_committed() {
+        for (name, inputs) in scenarios() {
+            let mut engine = whole_engine();
+            for place in 0..inputs.len() {
+                let committed = engine.state_hash();
+                for count in 1..=(inputs.len() - place).min(6) {
+                    handle_all(&mut engine, &inputs[place..place + count]);
+                    engine.abort();
+                    let told = format!("{name}, {count} inputs from {place}");
+                    assert_eq!(engine.state_hash(), committed, "{told}");
+                }
+                handle_all(&mut engine, &inputs[place..=place]);
+                engine.commit();
+            }
+            let mut straight = whole_engine();
+            handle_all(&mut straight, &inputs);
+            straight.commit();
+            assert_eq!(engine.state_hash(), straight.state_hash(), "{name}");
+        }
     }
 
     fn delivered(id: usize, minutes: i64) -> CustomerEvent {

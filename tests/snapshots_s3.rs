@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 fn location() -> Location {
     let url =
-        std::env::var("GOODFAITH_S3_URL").expect("GOODFAITH_S3_URL, as deploy/s3/s3.sh sets it");
-    url.parse().unwrap()
+        std::env::var_os("GOODFAITH_S3_URL").expect("GOODFAITH_S3_URL, as deploy/s3/s3.sh sets it");
+    url.into_string().unwrap().parse().unwrap()
 }
 
 fn point(offset_next: i64) -> SnapshotPoint {

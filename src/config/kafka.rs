@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::raw::{RawDelivery, RawEncoding, RawKafka, RawProperty};
+use super::raw::{RawDelivery, RawEncoding, RawGroupProtocol, RawKafka, RawProperty};
 use super::{Invalid, invalid};
-use crate::kafka::{Delivery, Error, KafkaSettings};
+use crate::kafka::{Delivery, Error, GroupProtocol, KafkaSettings};
 use crate::wire::Encoding;
 
 /// The most worker threads: beyond it, more machines help more than more threads.
@@ -31,6 +31,10 @@ pub(super) fn settings(
             .as_deref()
             .map(|id| text("kafka.instance_id", id))
             .transpose()?,
+        group_protocol: match raw.group_protocol {
+            RawGroupProtocol::Classic => GroupProtocol::Classic,
+            RawGroupProtocol::Consumer => GroupProtocol::Consumer,
+        },
         prefix: topic_prefix(&raw.topic_prefix)?,
         workers: in_range("kafka.workers", raw.workers, 1, MAX_WORKERS)?,
         delivery: match raw.delivery {
@@ -138,10 +142,11 @@ fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// Client properties that have a key of their own.
-const OWN_KEYS: [(&str, &str); 4] = [
+const OWN_KEYS: [(&str, &str); 5] = [
     ("bootstrap.servers", "bootstrap_servers"),
     ("group.id", "group_id"),
     ("group.instance.id", "instance_id"),
+    ("group.protocol", "group_protocol"),
     ("metadata.broker.list", "bootstrap_servers"),
 ];
 

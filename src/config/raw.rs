@@ -27,6 +27,7 @@ pub(super) struct RawKafka {
     pub(super) bootstrap_servers: Option<String>,
     pub(super) group_id: String,
     pub(super) instance_id: Option<String>,
+    pub(super) group_protocol: RawGroupProtocol,
     pub(super) topic_prefix: String,
     pub(super) workers: usize,
     pub(super) delivery: RawDelivery,
@@ -45,6 +46,7 @@ impl Default for RawKafka {
             bootstrap_servers: None,
             group_id: "goodfaith".to_owned(),
             instance_id: None,
+            group_protocol: RawGroupProtocol::default(),
             topic_prefix: "goodfaith".to_owned(),
             workers: 1,
             delivery: RawDelivery::default(),
@@ -57,6 +59,15 @@ impl Default for RawKafka {
             properties: RawProperties::default(),
         }
     }
+}
+
+/// `kafka.group_protocol`
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawGroupProtocol {
+    #[default]
+    Classic,
+    Consumer,
 }
 
 /// `kafka.delivery`

@@ -26,7 +26,7 @@ use crate::app::{self, App};
 use crate::engine::RollUps;
 use crate::generate::Settings;
 use crate::kafka::{
-    Delivery, EmbeddedBroker, KafkaSettings, Observer, Scoring, TopicTail, wall_ms,
+    Delivery, EmbeddedBroker, GroupProtocol, KafkaSettings, Observer, Scoring, TopicTail, wall_ms,
 };
 use crate::model::Policy;
 use crate::wire::Encoding;
@@ -133,6 +133,7 @@ fn kafka_settings(bootstrap_servers: String) -> KafkaSettings {
         bootstrap_servers,
         group_id: PREFIX.to_owned(),
         instance_id: None,
+        group_protocol: GroupProtocol::Classic,
         prefix: PREFIX.to_owned(),
         workers: 1,
         delivery: Delivery::AtLeastOnce,

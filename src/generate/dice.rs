@@ -7,27 +7,27 @@ use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
 
 /// A sequence of draws, the same on every platform for the same seed.
 #[derive(Debug, Clone)]
-pub(super) struct Dice(Pcg64Mcg);
+pub(crate) struct Dice(Pcg64Mcg);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Pcg64Mcg::seed_from_u64(seed))
     }
 
     /// A number in `0..n`; 0 if `n` is 0. The bias, below n / 2⁶⁴, is left in.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         let wide = u128::from(self.0.next_u64()) * u128::from(n);
         u64::try_from(wide >> 64).expect("a 128-bit product shifted by 64 fits")
     }
 
     /// A number in `lo..=hi`.
-    pub(super) fn within(&mut self, lo: i64, hi: i64) -> i64 {
+    pub(crate) fn within(&mut self, lo: i64, hi: i64) -> i64 {
         let span = hi.abs_diff(lo).saturating_add(1);
         lo.saturating_add_unsigned(self.below(span))
     }
 
     /// True `per_mille` times of 1000.
-    pub(super) fn chance(&mut self, per_mille: u64) -> bool {
+    pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
 
@@ -35,7 +35,7 @@ impl Dice {
     ///
     /// # Panics
     /// If `items` is empty.
-    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         let index = self.below(items.len() as u64);
         items[usize::try_from(index).expect("an index fits")]
     }
@@ -44,7 +44,7 @@ impl Dice {
     ///
     /// # Panics
     /// If the shares sum to 0.
-    pub(super) fn weighted<T: Copy>(&mut self, items: &[(u64, T)]) -> T {
+    pub(crate) fn weighted<T: Copy>(&mut self, items: &[(u64, T)]) -> T {
         let mut left = self.below(items.iter().map(|(share, _)| share).sum());
         for (share, item) in items {
             if left < *share {

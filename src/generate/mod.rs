@@ -40,7 +40,7 @@
 mod agenda;
 mod billing;
 mod comparison;
-mod dice;
+pub(crate) mod dice;
 mod life;
 mod offers;
 mod population;

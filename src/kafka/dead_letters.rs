@@ -346,7 +346,7 @@ impl Retry {
         }
         publisher.begin()?;
         for Waiting { partition, key, value, headers, .. } in &self.waiting {
-            publisher.send(Publication {
+            publisher.send(&Publication {
                 topic: &self.events,
                 partition: Some(*partition),
                 key: key.as_deref(),

@@ -70,6 +70,12 @@ pub enum Error {
     /// The broker refuses access.
     #[error("access refused ({0}): check the ACLs of group and topics")]
     Unauthorized(KafkaError),
+    /// No producer can be had to begin transactions with.
+    #[error("transactions cannot be started: {reason}")]
+    TransactionsNotStarted {
+        /// What the client or the broker says.
+        reason: String,
+    },
     /// Transactions fail again and again.
     #[error("{attempts} transactions in a row came to nothing, the last one because: {reason}")]
     TransactionsFail {

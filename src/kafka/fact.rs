@@ -94,7 +94,17 @@ pub enum Fact<'a> {
         /// Why.
         reason: &'a str,
     },
-    /// What the broker then said about one partition.
+    /// The client library repeated a request of a transaction by itself, because the first had no answer. That transaction has ended, but
+    /// the first request may still arrive, so the producer was replaced before the next.
+    ProducerTainted {
+        /// Which worker's.
+        worker: usize,
+        /// The request, in Kafka's words.
+        request: &'static str,
+        /// What came instead of an answer.
+        reason: &'a str,
+    },
+    /// What the broker said about one partition of a transaction whose producer was retired.
     TransactionSettled {
         /// Which.
         partition: i32,

@@ -31,6 +31,8 @@ impl Failure {
                 self.code,
                 RDKafkaErrorCode::IllegalGeneration
                     | RDKafkaErrorCode::UnknownMemberId
+                    | RDKafkaErrorCode::StaleMemberEpoch
+                    | RDKafkaErrorCode::FencedMemberEpoch
                     | RDKafkaErrorCode::RebalanceInProgress
                     | RDKafkaErrorCode::AssignmentLost
             )

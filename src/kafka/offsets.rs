@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::member::Member;
@@ -37,11 +38,24 @@ pub(super) fn marked(
     Ok(list)
 }
 
-/// Asks the group's coordinator for what is committed of `partitions`. The consumer is `read_committed`, so the answer is stable: an
-/// offset in an open transaction makes the coordinator say "not yet", which is an error here.
+/// Where a consumer stands in a partition, markers passed over; `None` before the first record since it was moved.
+pub(super) fn position<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let positions = consumer.position().ok()?;
+    match positions.find_partition(topic, partition)?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    }
+}
+
+/// Asks the group's coordinator for what is committed of `partitions`. The consumer is `read_committed`, so the answer is stable: of a
+/// partition with an offset in an open transaction the coordinator says "not yet", and it is left out here.
 ///
 /// # Errors
-/// If the coordinator does not answer for each of them in time.
+/// If the coordinator does not answer in time.
 pub(super) fn committed(
     member: &Member,
     topic: &str,
@@ -60,5 +74,9 @@ pub(super) fn committed(
         };
         Ok((element.partition(), committed))
     };
-    found.elements().iter().map(read).collect()
+    let is_stable = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        let error = element.error().err().and_then(|error| error.rdkafka_error_code());
+        error != Some(RDKafkaErrorCode::UnstableOffsetCommit)
+    };
+    found.elements().iter().filter(|element| is_stable(element)).map(read).collect()
 }

@@ -1,5 +1,6 @@
 //! What a worker publishes: the open transaction, if there is one, and what it holds so far.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use super::fact::Tally;
 use super::failure::Failure;
 use super::publisher::{Publication, Publisher};
 use super::settings::{Delivery, KafkaSettings};
+use super::steps::Transaction;
 use super::topics::Topics;
 use crate::engine::Effect;
 use crate::wire::{self, Origin, RecordRef};
@@ -28,6 +30,20 @@ pub(super) struct Outbox {
 pub(super) struct Open {
     since: Instant,
     pub(super) tally: Tally,
+    /// Partitions it holds records of.
+    partitions: BTreeSet<i32>,
+}
+
+impl Open {
+    /// Whether it holds records of `partition`: its offset must then be committed with them.
+    pub(super) fn holds(&self, partition: i32) -> bool {
+        self.partitions.contains(&partition)
+    }
+
+    /// Whether every partition it holds records of is among `partitions`.
+    pub(super) fn is_whole_with(&self, partitions: impl Fn(i32) -> bool) -> bool {
+        self.partitions.iter().all(|partition| partitions(*partition))
+    }
 }
 
 impl Outbox {
@@ -41,13 +57,34 @@ impl Outbox {
         Ok(open.get_or_insert_with(|| Open {
             since: clock::now(),
             tally: Tally { worker, ..Tally::default() },
+            partitions: BTreeSet::new(),
         }))
     }
 
-    /// Writes a journal record of `partition`; at least once, it is acknowledged before anything that follows from it is sent.
-    pub(super) fn journal(&mut self, partition: i32, value: &[u8]) -> Result<(), Failure> {
-        self.open()?;
-        self.publisher.send(Publication {
+    /// Time until the open transaction is to be committed; `None` if none is open.
+    pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
+        let open = self.open.as_ref()?;
+        let due = open.since + self.settings.commit_interval;
+        let is_full = COMMIT_RECORDS <= open.tally.records;
+        Some(if is_full { Duration::ZERO } else { due.saturating_duration_since(now) })
+    }
+}
+
+impl Transaction for Outbox {
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.open().map(drop)
+    }
+
+    fn count_record(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.tally.records += 1;
+        }
+    }
+
+    /// At least once, it is acknowledged before anything that follows from it is sent.
+    fn journal(&mut self, partition: i32, value: &[u8]) -> Result<(), Failure> {
+        self.open()?.partitions.insert(partition);
+        self.publisher.send(&Publication {
             topic: self.topics.journal(),
             partition: Some(partition),
             key: Some(partition.to_string().as_bytes()),
@@ -61,22 +98,22 @@ impl Outbox {
         }
     }
 
-    /// Performs `effects` of `partition`, caused by `original` and scored by the policy of this fingerprint, in order.
-    pub(super) fn perform(
+    fn perform(
         &mut self,
         partition: i32,
         policy: u64,
         effects: &mut Vec<Effect>,
         original: RecordRef<'_>,
     ) -> Result<(), Failure> {
-        let tally = &mut self.open()?.tally;
+        let Open { tally, partitions, .. } = self.open()?;
+        partitions.insert(partition);
         for effect in &*effects {
             tally.count(partition, effect, original.timestamp_ms);
         }
         let origin = Origin { topic: self.topics.events(), partition, policy };
         for effect in effects.drain(..) {
             for record in wire::encode(&effect, original, origin, self.settings.encoding) {
-                self.publisher.send(Publication {
+                self.publisher.send(&Publication {
                     topic: self.topics.name(record.topic),
                     partition: None,
                     key: record.key.as_deref(),
@@ -87,13 +124,5 @@ impl Outbox {
             }
         }
         Ok(())
-    }
-
-    /// Time until the open transaction is to be committed; `None` if none is open.
-    pub(super) fn due_in(&self, now: Instant) -> Option<Duration> {
-        let open = self.open.as_ref()?;
-        let due = open.since + self.settings.commit_interval;
-        let is_full = COMMIT_RECORDS <= open.tally.records;
-        Some(if is_full { Duration::ZERO } else { due.saturating_duration_since(now) })
     }
 }

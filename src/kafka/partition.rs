@@ -5,8 +5,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::fact::Settlement;
+use super::offsets::Committed;
 use super::reference::{PolicyRecord, ReferenceLog, Version};
-use super::settings::Scoring;
+use super::settings::{Delivery, Scoring};
 use crate::engine::{
     Action, ENGINE, Effect, Image, Input, LAYOUT, OutputBody, PartitionEngine, Rejection, Settings,
 };
@@ -379,14 +381,29 @@ impl Scored {
         }
     }
 
+    /// What became of the open transaction, of which nobody knows: the broker was asked and said `committed`, or nothing.
+    pub(super) fn settle(&self, delivery: Delivery, committed: Option<&Committed>) -> Settlement {
+        // At least once, the journal may hold decisions the offset knows nothing of: only the log tells.
+        if delivery == Delivery::AtLeastOnce {
+            return Settlement::Dropped;
+        }
+        // That nothing is committed is never believed here: a restore asks the journal too.
+        let Some(Ok(Some(found))) = committed else { return Settlement::Dropped };
+        match self.is_committed_at(*found) {
+            Some(true) => Settlement::Kept,
+            Some(false) => Settlement::Undone,
+            None => Settlement::Dropped,
+        }
+    }
+
     /// Whether `found`, the broker's word, is where the partition stood before the open transaction (`Some(false)`), where it
     /// stands with it (`Some(true)`), or neither.
-    pub(super) fn is_committed_at(&self, found: Option<Position>) -> Option<bool> {
-        if found == Some(self.position()) {
+    fn is_committed_at(&self, found: Position) -> Option<bool> {
+        if found == self.position() {
             return Some(true);
         }
         let before = self.committed.map(|standing| self.position_of(&standing));
-        (found == before).then_some(false)
+        (Some(found) == before).then_some(false)
     }
 
     /// Debug builds, small engines: a hash of the whole engine.
@@ -482,21 +499,28 @@ mod tests {
         assert_eq!(handle(&mut scored, &[2, 3]), undone, "the same records give the same effects");
     }
 
+    fn settled(scored: &Scored, found: Option<Position>) -> Settlement {
+        scored.settle(Delivery::ExactlyOnce, Some(&Ok(found)))
+    }
+
     #[test]
     fn the_committed_position_settles_an_unknown_outcome() {
         let mut scored = fresh();
         scored.begin();
         handle(&mut scored, &[1]);
         let first = scored.position();
-        assert_eq!(scored.is_committed_at(None), Some(false));
-        assert_eq!(scored.is_committed_at(Some(first)), Some(true));
+        assert_eq!(settled(&scored, None), Settlement::Dropped, "nothing may be forgetfulness");
+        assert_eq!(settled(&scored, Some(first)), Settlement::Kept);
         scored.commit();
         handle(&mut scored, &[2]);
-        assert_eq!(scored.is_committed_at(Some(first)), Some(false));
-        assert_eq!(scored.is_committed_at(Some(scored.position())), Some(true));
+        assert_eq!(settled(&scored, Some(first)), Settlement::Undone);
+        assert_eq!(settled(&scored, Some(scored.position())), Settlement::Kept);
         let elsewhere = Position { offset_next: 99, ..first };
-        assert_eq!(scored.is_committed_at(Some(elsewhere)), None);
-        assert_eq!(scored.is_committed_at(None), None, "a committed offset does not vanish");
+        assert_eq!(settled(&scored, Some(elsewhere)), Settlement::Dropped);
+        assert_eq!(settled(&scored, None), Settlement::Dropped);
+        assert_eq!(scored.settle(Delivery::ExactlyOnce, None), Settlement::Dropped, "no answer");
+        let at_least_once = scored.settle(Delivery::AtLeastOnce, Some(&Ok(Some(first))));
+        assert_eq!(at_least_once, Settlement::Dropped);
     }
 
     #[test]

@@ -1,22 +1,18 @@
 //! A worker's producer and the life of its transactions: begun, filled, committed or aborted, and the producer replaced whenever
 //! nobody can say which of the two it was. What an outcome means for the state is decided by the worker, not here.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::clock;
 use super::error::{Error, Result};
 use super::failure::Failure;
-use super::native::GroupMetadata;
+use super::native::{GroupMetadata, Producer, Taint};
+use super::safeguard::Safeguard;
 use super::settings::{Delivery, KafkaSettings};
 
 /// How long the broker may take for one step of a transaction. As long as the transaction's own timeout: after it the broker has
@@ -26,7 +22,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Attempts to replace a producer before the worker gives up.
 const INIT_ATTEMPTS: u32 = 5;
-/// What one `poll` waits for delivery reports: rdkafka's own `flush` waits in slices of 100 ms.
+/// What one `poll` waits for delivery reports while the queue is full.
 const POLL_SLICE: Duration = Duration::from_millis(1);
 
 /// How a transaction ended.
@@ -59,7 +55,7 @@ pub(super) struct Publication<'a> {
 pub(super) struct Publisher {
     config: ClientConfig,
     delivery: Delivery,
-    producer: BaseProducer<Deliveries>,
+    producer: Producer,
 }
 
 impl Publisher {
@@ -74,36 +70,44 @@ impl Publisher {
     }
 
     /// Begins a transaction.
+    ///
+    /// # Errors
+    /// If the client refuses, or the producer is tainted: a request of an earlier transaction may still be on its way, and would
+    /// do its work in this one.
     pub(super) fn begin(&self) -> Result<(), Failure> {
-        self.producer.context().reset();
-        match self.delivery {
-            Delivery::ExactlyOnce => Ok(self.producer.begin_transaction()?),
-            Delivery::AtLeastOnce => Ok(()),
+        // What an abort gave up is of no concern to the next transaction.
+        self.producer.take_undelivered();
+        if self.delivery == Delivery::AtLeastOnce {
+            return Ok(());
         }
+        match self.taint() {
+            Some(Taint { code, .. }) => Err(Failure::new(code, "the producer is tainted")),
+            None => self.producer.begin_transaction(),
+        }
+    }
+
+    /// Why this producer is to be retired before its next transaction, though the last one ended well: a request of a transaction had
+    /// no answer, and was repeated. (At least once, there is no transaction for it to disturb.)
+    pub(super) fn taint(&self) -> Option<Taint> {
+        let is_watched = self.delivery == Delivery::ExactlyOnce
+            && Safeguard::Interceptor.is_on()
+            && Safeguard::Retirement.is_on();
+        self.producer.taint().filter(|_| is_watched)
     }
 
     /// Adds a record to the open transaction. While the producer's queue is full it waits for acknowledgements.
     ///
     /// # Errors
     /// If the record cannot be produced, or the queue stays full for as long as a transaction may last.
-    pub(super) fn send(&self, publication: Publication<'_>) -> Result<(), Failure> {
-        let Publication { topic, partition, key, value, headers, timestamp_ms } = publication;
-        let mut record = BaseRecord::<[u8], [u8]>::to(topic);
-        (record.partition, record.key, record.payload) = (partition, key, value);
-        record.timestamp = timestamp_ms;
-        record.headers = (!headers.is_empty()).then(|| owned(headers));
+    pub(super) fn send(&self, publication: &Publication<'_>) -> Result<(), Failure> {
         let deadline = clock::now() + STEP_TIMEOUT;
         loop {
-            match self.producer.send(record) {
+            match self.producer.send(publication) {
                 Ok(()) => return Ok(()),
-                Err((error, back)) => {
-                    let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-                    if !is_full || deadline <= clock::now() {
-                        return Err(error.into());
-                    }
-                    record = back;
+                Err(RDKafkaErrorCode::QueueFull) if clock::now() < deadline => {
                     self.producer.poll(POLL_SLICE);
                 }
+                Err(code) => return Err(Failure::new(code, "a record could not be produced")),
             }
         }
     }
@@ -118,19 +122,12 @@ impl Publisher {
     /// # Errors
     /// If one is not, or not in time.
     pub(super) fn drain(&self) -> Result<(), Failure> {
-        self.await_reports(clock::now() + STEP_TIMEOUT)?;
-        self.producer.context().result()
-    }
-
-    fn await_reports(&self, deadline: Instant) -> Result<(), Failure> {
-        while self.producer.in_flight_count() > 0 {
-            if deadline <= clock::now() {
-                let text = "records were not acknowledged in time";
-                return Err(Failure::new(RDKafkaErrorCode::OperationTimedOut, text));
-            }
-            self.producer.poll(POLL_SLICE);
+        let late = |code| Failure::new(code, "records were not acknowledged in time");
+        self.producer.flush(STEP_TIMEOUT).map_err(late)?;
+        match self.producer.take_undelivered() {
+            Some(code) => Err(Failure::new(code, "a record was not delivered")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Ends the transaction with `offsets`, which carry their metadata.
@@ -165,8 +162,8 @@ impl Publisher {
         let group = GroupMetadata::read(consumer).ok_or_else(|| {
             Failure::new(RDKafkaErrorCode::AssignmentLost, "not a member of the group at present")
         })?;
-        group.send_offsets(&self.producer, offsets, STEP_TIMEOUT)?;
-        Ok(self.producer.commit_transaction(STEP_TIMEOUT)?)
+        self.producer.send_offsets(offsets, &group, STEP_TIMEOUT)?;
+        self.producer.commit_transaction(STEP_TIMEOUT)
     }
 
     /// Ends the transaction with `offsets` of a group that has no members, so that no generation fences them: for tools.
@@ -179,38 +176,40 @@ impl Publisher {
         offsets: &TopicPartitionList,
     ) -> Result<(), Failure> {
         self.drain()?;
-        let group = consumer.group_metadata().ok_or_else(|| {
+        let group = GroupMetadata::read_anyway(consumer).ok_or_else(|| {
             Failure::new(RDKafkaErrorCode::AssignmentLost, "the client has no group")
         })?;
-        self.producer.send_offsets_to_transaction(offsets, &group, STEP_TIMEOUT)?;
-        Ok(self.producer.commit_transaction(STEP_TIMEOUT)?)
+        self.producer.send_offsets(offsets, &group, STEP_TIMEOUT)?;
+        self.producer.commit_transaction(STEP_TIMEOUT)
     }
 
     /// Ends the transaction because of `cause`, so that nothing of it counts.
     pub(super) fn abort(&self, cause: Failure) -> Outcome {
-        let result = match self.delivery {
-            Delivery::ExactlyOnce => self.abort_transaction(),
-            // What is sent is sent: only a restore from the log tells where the journal ends.
-            Delivery::AtLeastOnce => return Outcome::Unknown(cause),
-        };
-        match result {
+        // What is sent at least once is sent: only a restore from the log tells where the journal ends.
+        if self.delivery == Delivery::AtLeastOnce {
+            return Outcome::Unknown(cause);
+        }
+        match self.producer.abort_transaction(STEP_TIMEOUT) {
             Ok(()) => Outcome::Aborted(cause),
             Err(failure) => Outcome::Unknown(failure),
         }
     }
 
-    fn abort_transaction(&self) -> Result<(), Failure> {
-        // Aborting purges what is still queued and waits for the reports on it, which only this thread can take: so the first
-        // call starts it and is expected to time out, the second one ends it.
-        if self.producer.in_flight_count() > 0 {
-            match self.producer.abort_transaction(POLL_SLICE).map_err(Failure::from) {
-                Ok(()) => return Ok(()),
-                Err(failure) if failure.code == RDKafkaErrorCode::OperationTimedOut => {}
-                Err(failure) => return Err(failure),
-            }
-            self.await_reports(clock::now() + STEP_TIMEOUT)?;
+    /// What a control run without retirement takes for the outcome: the client library's word when it is asked again, and else that
+    /// nothing counts. The same producer goes on, unless the library has given it up.
+    ///
+    /// # Errors
+    /// If it has, and no new producer comes to life.
+    #[cfg(feature = "faults")]
+    pub(super) fn presume(&mut self, failure: Failure) -> Result<Outcome> {
+        if failure.is_fatal {
+            self.retire()?;
+        } else if self.producer.abort_transaction(STEP_TIMEOUT).is_err()
+            && self.producer.commit_transaction(STEP_TIMEOUT).is_ok()
+        {
+            return Ok(Outcome::Committed);
         }
-        Ok(self.producer.abort_transaction(STEP_TIMEOUT)?)
+        Ok(Outcome::Aborted(failure))
     }
 
     /// Replaces the producer. Exactly once, the broker has then ended the old one's transaction one way or the other, and nothing
@@ -224,57 +223,19 @@ impl Publisher {
     }
 }
 
-fn connect(config: &ClientConfig, delivery: Delivery) -> Result<BaseProducer<Deliveries>> {
+fn connect(config: &ClientConfig, delivery: Delivery) -> Result<Producer> {
     let mut attempt = 1;
     loop {
-        let producer: BaseProducer<Deliveries> = config
-            .create_with_context(Deliveries::default())
-            .map_err(Error::while_doing("making a producer"))?;
+        let producer = Producer::new(config).map_err(Error::while_doing("making a producer"))?;
         if delivery == Delivery::AtLeastOnce {
             return Ok(producer);
         }
         match producer.init_transactions(INIT_TIMEOUT) {
             Ok(()) => return Ok(producer),
             Err(_) if attempt < INIT_ATTEMPTS => attempt += 1,
-            Err(error) => return Err(Error::while_doing("starting transactions")(error)),
-        }
-    }
-}
-
-fn owned(headers: &[(String, Option<Vec<u8>>)]) -> OwnedHeaders {
-    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |owned, (key, value)| {
-        owned.insert(Header { key, value: value.as_deref() })
-    })
-}
-
-/// The first delivery that failed since the transaction began.
-#[derive(Default)]
-struct Deliveries {
-    failed: Mutex<Option<KafkaError>>,
-}
-
-impl Deliveries {
-    fn reset(&self) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn result(&self) -> Result<(), Failure> {
-        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl ClientContext for Deliveries {}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get_or_insert_with(|| error.clone());
+            Err(failure) => {
+                return Err(Error::TransactionsNotStarted { reason: failure.to_string() });
+            }
         }
     }
 }
@@ -292,6 +253,7 @@ mod tests {
     use crate::kafka::member::{Member, Rebalance, Rebalances, answer};
     use crate::kafka::offsets;
     use crate::kafka::partition::Position;
+    use crate::kafka::settings::GroupProtocol;
     use crate::wire::{CommitMark, Encoding};
 
     type Cluster = MockCluster<'static, DefaultProducerContext>;
@@ -305,6 +267,7 @@ mod tests {
             bootstrap_servers: cluster.bootstrap_servers(),
             group_id: "group".to_owned(),
             instance_id: None,
+            group_protocol: GroupProtocol::Classic,
             prefix: "test".to_owned(),
             workers: 1,
             delivery: Delivery::ExactlyOnce,
@@ -340,18 +303,19 @@ mod tests {
         }
     }
 
+    const PUBLICATION: Publication<'static> = Publication {
+        topic: "out",
+        partition: None,
+        key: Some(b"key"),
+        value: None,
+        headers: &[],
+        timestamp_ms: None,
+    };
+
     /// A transaction of one record and one offset, ended.
     fn transaction(publisher: &Publisher, member: &Member) -> Outcome {
         publisher.begin().unwrap();
-        let publication = Publication {
-            topic: "out",
-            partition: None,
-            key: Some(b"key"),
-            value: None,
-            headers: &[],
-            timestamp_ms: None,
-        };
-        publisher.send(publication).unwrap();
+        publisher.send(&PUBLICATION).unwrap();
         let mark = CommitMark { lineage: [0; 16], seq: 0, hash: 0, reference_offset_next: 0 };
         let position = Position { offset_next: 1, mark };
         publisher.commit(member, &offsets::marked("events", [(0, position)]).unwrap())
@@ -363,10 +327,76 @@ mod tests {
         let publisher = Publisher::connect(&settings, "test", 0).unwrap();
         let member = joined(&settings);
         assert_eq!(transaction(&publisher, &member), Outcome::Committed);
-        let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION;
-        cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[refusal]);
-        assert!(matches!(transaction(&publisher, &member), Outcome::Aborted(_)));
+        for refusal in [
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH,
+        ] {
+            cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[refusal]);
+            let outcome = transaction(&publisher, &member);
+            assert!(matches!(outcome, Outcome::Aborted(_)), "{refusal:?}: {outcome:?}");
+            assert_eq!(transaction(&publisher, &member), Outcome::Committed);
+        }
+        member.context().leave();
+    }
+
+    #[test]
+    fn a_request_repeated_behind_our_back_taints_the_producer() {
+        let (cluster, settings) = cluster();
+        let mut publisher = Publisher::connect(&settings, "test", 0).unwrap();
+        let member = joined(&settings);
         assert_eq!(transaction(&publisher, &member), Outcome::Committed);
+        for request in [
+            RDKafkaApiKey::Produce,
+            RDKafkaApiKey::AddPartitionsToTxn,
+            RDKafkaApiKey::AddOffsetsToTxn,
+            RDKafkaApiKey::TxnOffsetCommit,
+            RDKafkaApiKey::EndTxn,
+        ] {
+            assert_eq!(publisher.taint(), None, "before {request:?}");
+            // The broker hangs up instead of answering.
+            cluster.request_errors(request, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT]);
+            assert_eq!(transaction(&publisher, &member), Outcome::Committed, "{request:?}");
+            let taint = publisher.taint().expect("a taint");
+            assert_eq!(taint.request, format!("{request:?}"));
+            let refused = publisher.begin().unwrap_err();
+            assert_eq!(refused, Failure::new(taint.code, "the producer is tainted"));
+            publisher.retire().unwrap();
+        }
+        member.context().leave();
+    }
+
+    #[test]
+    fn a_request_that_times_out_taints_the_producer() {
+        let (cluster, mut settings) = cluster();
+        settings.properties.insert("socket.timeout.ms".to_owned(), "1000".to_owned());
+        let publisher = Publisher::connect(&settings, "test", 0).unwrap();
+        // The topic is known, so that the first request to time out is one of the next transaction.
+        publisher.begin().unwrap();
+        publisher.send(&PUBLICATION).unwrap();
+        publisher.drain().unwrap();
+        let cause = Failure::new(RDKafkaErrorCode::AssignmentLost, "for a test");
+        assert!(matches!(publisher.abort(cause), Outcome::Aborted(_)));
+        cluster.broker_round_trip_time(-1, Duration::from_secs(3)).unwrap();
+        publisher.begin().unwrap();
+        publisher.send(&PUBLICATION).unwrap();
+        let deadline = clock::now() + Duration::from_secs(30);
+        while publisher.taint().is_none() {
+            assert!(clock::now() < deadline, "the request times out and is noticed");
+            publisher.producer.poll(POLL_SLICE);
+        }
+        assert_eq!(publisher.taint().unwrap().code, RDKafkaErrorCode::OperationTimedOut);
+    }
+
+    #[test]
+    fn an_answer_is_no_taint_whatever_it_says() {
+        let (cluster, settings) = cluster();
+        let publisher = Publisher::connect(&settings, "test", 0).unwrap();
+        let member = joined(&settings);
+        let later = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+        cluster.request_errors(RDKafkaApiKey::EndTxn, &[later, later]);
+        assert_eq!(transaction(&publisher, &member), Outcome::Committed);
+        assert_eq!(publisher.taint(), None);
         member.context().leave();
     }
 

@@ -13,9 +13,9 @@ use super::error::{Error, Result};
 use super::fact::{Fact, Settlement};
 use super::failure::Failure;
 use super::member::{self, Rebalance};
+use super::native::Taint;
 use super::offsets::{self, Committed};
 use super::restore::Phase;
-use super::settings::Delivery;
 use super::worker::{Owned, Worker};
 use crate::live::PartitionStatus;
 
@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS: usize = 100;
 /// How long the broker may take to settle a transaction: it ends one by itself after 10 s.
 const SETTLE: Duration = Duration::from_secs(60);
+/// What the coordinator says of an offset in a transaction that has not ended.
+const NOT_YET: &str = "one is in an open transaction";
 
 impl Worker {
     /// Does what the group asks.
@@ -117,6 +119,19 @@ impl Worker {
         self.shared.observer.observe(Fact::PartitionRevoked { partition });
     }
 
+    /// Replaces a tainted producer while no transaction is open. What has ended is certain: the last request was answered. But a
+    /// repeated request may arrive once more, and must then find another producer's epoch, not an open transaction of its own.
+    ///
+    /// # Errors
+    /// If there is no new producer.
+    pub(super) fn retire_tainted(&mut self) -> Result<()> {
+        let taint = self.outbox.publisher.taint().filter(|_| self.outbox.open.is_none());
+        let Some(Taint { request, code }) = taint else { return Ok(()) };
+        let (worker, reason) = (self.number, code.to_string());
+        self.shared.observer.observe(Fact::ProducerTainted { worker, request, reason: &reason });
+        self.outbox.publisher.retire()
+    }
+
     /// Finds out what became of a transaction of unknown outcome. The producer is replaced, which makes the broker end the
     /// transaction one way or the other; then the committed offset, with its mark, tells for each partition which way it was.
     ///
@@ -155,19 +170,10 @@ impl Worker {
         else {
             return Settlement::Dropped;
         };
-        // At least once, the journal may hold decisions the offset knows nothing of: only the log tells.
-        if self.shared.settings.delivery == Delivery::AtLeastOnce {
-            return Settlement::Dropped;
-        }
-        let Some(Ok(found)) = committed else { return Settlement::Dropped };
-        match scored.is_committed_at(*found) {
-            Some(true) => Settlement::Kept,
-            Some(false) => Settlement::Undone,
-            None => Settlement::Dropped,
-        }
+        scored.settle(self.shared.settings.delivery, committed)
     }
 
-    /// Asks what is committed until there is an answer.
+    /// Asks what is committed until there is an answer for each.
     fn committed_of(
         &self,
         partitions: &[i32],
@@ -181,10 +187,12 @@ impl Worker {
         loop {
             let wanted = partitions.iter().copied();
             match offsets::committed(&self.member, topic, wanted, QUESTION) {
-                Ok(committed) => return Ok(committed),
-                Err(_) if clock::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
-                Err(error) => {
-                    let reason = format!("{reason}; then the offsets could not be had: {error}");
+                Ok(committed) if committed.len() == partitions.len() => return Ok(committed),
+                _ if clock::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+                answer => {
+                    let answer =
+                        answer.map_or_else(|error| error.to_string(), |_| NOT_YET.to_owned());
+                    let reason = format!("{reason}; then the offsets could not be had: {answer}");
                     return Err(Error::TransactionsFail { attempts: 1, reason });
                 }
             }

@@ -118,7 +118,7 @@ impl ReferenceLog {
     }
 
     /// Takes in changes, in the order of their offsets, as one new version; returns how many there are now.
-    fn extend(&self, changes: Vec<(i64, ReferenceChange)>) -> Version {
+    pub(super) fn extend(&self, changes: Vec<(i64, ReferenceChange)>) -> Version {
         let mut read = self.lock();
         let Read { changes: all, latest, policies, held } = &mut *read;
         if let Some((last, _)) = changes.last() {
@@ -134,6 +134,11 @@ impl ReferenceLog {
             all.extend(changes);
         }
         latest.clone()
+    }
+
+    /// The log has been read to its end.
+    pub(super) fn catch_up(&self) {
+        self.is_caught_up.store(true, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Read> {
@@ -215,7 +220,7 @@ impl ReferenceReader {
         let count = changes.len();
         let version = self.log.extend(changes);
         if is_at_end {
-            self.log.is_caught_up.store(true, Ordering::Release);
+            self.log.catch_up();
         }
         if is_news {
             let offset_next = version.offset_next;

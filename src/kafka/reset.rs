@@ -459,7 +459,7 @@ fn bury(
             headers: &headers,
             timestamp_ms: None,
         };
-        publisher.send(tombstone).map_err(|failure| refused(failure.to_string()))?;
+        publisher.send(&tombstone).map_err(|failure| refused(failure.to_string()))?;
         if (index + 1).is_multiple_of(TOMBSTONES) {
             publisher.drain().map_err(|failure| refused(failure.to_string()))?;
         }

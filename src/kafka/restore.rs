@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::error::{Error, Result};
 use super::loading::{Answer, Loader, Loading, wanted};
 use super::member::Member;
-use super::native::FetchedRecord;
+use super::native;
 use super::offsets;
 use super::partition::{Journalled, Position, Scored};
 use super::reference::{ReferenceLog, refuse_lasting};
@@ -26,7 +26,8 @@ use super::topics::{EventsTopic, Topics};
 use crate::engine::{ENGINE, PartitionEngine};
 use crate::snapshot::Loaded;
 use crate::wire::{
-    self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, Step, policy_fingerprint,
+    self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, RecordRef, Step,
+    policy_fingerprint,
 };
 
 /// One question to the broker; it is asked again until the step is overdue.
@@ -37,7 +38,8 @@ const OVERDUE: Duration = Duration::from_secs(120);
 const JOURNAL_SLICE: usize = 1000;
 /// Records after which a replay forgets how to undo them.
 const COMMITTED: u64 = 256;
-/// How long "no committed offset" is doubted while the journal says there was one.
+/// How long "no committed offset" is doubted while the journal says there was one, and the end of a reference log the journal has
+/// seen more of.
 const DOUBT: Duration = Duration::from_secs(30);
 
 /// Why a partition is not served, and what to do.
@@ -169,6 +171,8 @@ pub(super) struct Restorer {
     pub(super) loader: Option<Arc<Loader>>,
     /// Reads journals while any is needed.
     pub(super) journal: Option<BaseConsumer>,
+    /// Committed offsets are asked for one by one, this one next.
+    pub(super) asked_alone: Option<usize>,
 }
 
 impl Reading {
@@ -197,7 +201,7 @@ impl Reading {
         share * ratio(genesis.start_offset, offset_next, committed.offset_next)
     }
 
-    fn take(&mut self, value: &[u8]) {
+    pub(super) fn take(&mut self, value: &[u8]) {
         if self.problem.is_some() || self.is_at_mark() {
             return;
         }
@@ -210,6 +214,11 @@ impl Reading {
             },
             Err(error) => self.problem = Some(error),
         }
+    }
+
+    /// The journal, as far as it can be seen, is read.
+    pub(super) const fn end(&mut self) {
+        self.is_at_end = true;
     }
 
     fn is_at_mark(&self) -> bool {
@@ -225,6 +234,11 @@ impl Reading {
             && self.is_at_end
             && self.committed.is_none_or(|committed| self.chain.seq() >= Some(committed.mark.seq));
         self.problem.is_some() || is_at_mark || has_no_mark || is_ahead
+    }
+
+    /// It holds no history.
+    const fn is_empty(&self) -> bool {
+        self.genesis.is_none()
     }
 
     /// How far the reference log must have been read for what is to be repeated.
@@ -252,17 +266,15 @@ impl Replay {
     /// Handles one record again. One that is not part of what is to be restored changes nothing.
     pub(super) fn take(
         &mut self,
-        record: &FetchedRecord<'_>,
+        offset: i64,
+        original: RecordRef<'_>,
         reference: &ReferenceLog,
     ) -> Result<(), Refusal> {
-        let offset = record.offset();
         if offset < self.scored.offset_next() || self.target.offset_next <= offset {
             return Ok(());
         }
         self.repeat_until(offset, reference)?;
-        let headers = record.headers();
-        let decoded = wire::decode(record.as_ref(&headers), Expect::EventsTopic);
-        self.scored.handle(offset, decoded, &mut Vec::new());
+        self.scored.handle(offset, wire::decode(original, Expect::EventsTopic), &mut Vec::new());
         self.records += 1;
         if self.records.is_multiple_of(COMMITTED) {
             self.scored.commit();
@@ -310,13 +322,32 @@ fn ratio(start: i64, at: i64, end: i64) -> f64 {
 }
 
 impl Restorer {
-    /// Asks for the committed offsets of `partitions`; those answered for.
+    /// Asks for the committed offsets of `partitions`, of which there are some; those that are certain by now. One that is in an open
+    /// transaction keeps the answer about all of them away: from then on they are asked for one by one, in turn.
+    ///
+    /// # Errors
+    /// If the coordinator does not answer in time.
     pub(super) fn locate(
-        &self,
+        &mut self,
         member: &Member,
         partitions: &[i32],
     ) -> Result<BTreeMap<i32, offsets::Committed>, KafkaError> {
-        offsets::committed(member, self.topics.events(), partitions.iter().copied(), QUESTION)
+        let asked = match self.asked_alone {
+            None => partitions,
+            Some(turn) => std::slice::from_ref(&partitions[turn % partitions.len()]),
+        };
+        let topic = self.topics.events();
+        let answer = offsets::committed(member, topic, asked.iter().copied(), QUESTION);
+        self.asked_alone = match self.asked_alone {
+            None => answer.is_err().then_some(0),
+            Some(turn) => Some(turn.wrapping_add(1)),
+        };
+        answer
+    }
+
+    /// All partitions are located: the next are asked for together again.
+    pub(super) const fn all_located(&mut self) {
+        self.asked_alone = None;
     }
 
     /// Begins to read the journal of `partition`.
@@ -364,7 +395,7 @@ impl Restorer {
                     reading(message.partition(), &|reading| reading.take(value));
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    reading(partition, &|reading| reading.is_at_end = true);
+                    reading(partition, &|reading| reading.end());
                 }
                 Some(Err(error)) => refuse_lasting(error)?,
             }
@@ -372,7 +403,8 @@ impl Restorer {
         Ok(())
     }
 
-    /// What follows from a journal, `waited` after its partition was assigned.
+    /// What follows from a journal, `waited` after its partition was assigned and `doubted` after the first doubt about what was
+    /// heard of it.
     ///
     /// # Errors
     /// If the step is overdue, or the system has no randomness for a new history.
@@ -382,6 +414,22 @@ impl Restorer {
         partition: i32,
         reading: &mut Reading,
         waited: Duration,
+        doubted: Duration,
+    ) -> Result<Next> {
+        let is_decided = || self.is_journal_decided(partition);
+        let ends = || member.fetch_watermarks(self.topics.events(), partition, QUESTION);
+        self.conclude_from(partition, reading, waited, doubted, is_decided, ends)
+    }
+
+    /// The same; whether all of the journal `is_decided`, and the `ends` of the log, are asked for once they matter.
+    pub(super) fn conclude_from(
+        &self,
+        partition: i32,
+        reading: &mut Reading,
+        waited: Duration,
+        doubted: Duration,
+        is_decided: impl FnOnce() -> bool,
+        ends: impl FnOnce() -> Result<(i64, i64), KafkaError>,
     ) -> Result<Next> {
         let waited = waited.saturating_sub(reading.loaded_in);
         if !reading.is_done(self.settings.delivery) {
@@ -392,17 +440,20 @@ impl Restorer {
         }
         // Whoever had the partition before may have read further. What is lost, the replay will find missing.
         let is_behind = self.reference.latest().offset_next < reading.reference_offset_next();
-        if is_behind && waited < DOUBT {
-            return Ok(Next::Wait);
+        if is_behind && doubted < DOUBT {
+            return Ok(Next::Doubt);
         }
         let is_exact = self.settings.delivery == Delivery::ExactlyOnce;
-        if is_exact && reading.committed.is_none() && reading.genesis.is_some() && waited < DOUBT {
+        if is_exact && reading.committed.is_none() && reading.genesis.is_some() && doubted < DOUBT {
             return Ok(Next::Again);
+        }
+        if reading.is_empty() && !is_decided() {
+            return wait(partition, "reading the journal", waited, "a transaction is open in it");
         }
         if !self.is_loaded(partition, reading)? {
             return Ok(Next::Wait);
         }
-        match member.fetch_watermarks(self.topics.events(), partition, QUESTION) {
+        match ends() {
             Ok((start, end)) => self.place(reading, start, end),
             Err(error) => {
                 wait(partition, "asking for the ends of the log", waited, &error.to_string())
@@ -433,6 +484,17 @@ impl Restorer {
         let wanted = wanted(genesis.clone(), partition, committed.offset_next, hashes.collect());
         reading.snapshot = Snapshot::Loading(loader.begin(wanted)?);
         Ok(false)
+    }
+
+    /// Whether the journal is passed to its very end, beyond which no transaction is undecided. The end of what can be seen is not
+    /// enough to begin a history: the one that is there may not be visible yet, and the coordinator forgetful.
+    fn is_journal_decided(&self, partition: i32) -> bool {
+        let Some(journal) = &self.journal else { return false };
+        let topic = self.topics.journal();
+        let start = || Some(journal.fetch_watermarks(topic, partition, QUESTION).ok()?.0);
+        let passed = offsets::position(journal, topic, partition).or_else(start);
+        let end = native::high_watermark(journal, topic, partition);
+        passed.zip(end).is_some_and(|(passed, end)| end <= passed)
     }
 
     /// Where a journal that is read puts its partition, whose log reaches from `start` to `end`.
@@ -589,7 +651,9 @@ impl Restorer {
 pub(super) enum Next {
     /// Nothing yet.
     Wait,
-    /// The committed offset is to be asked for again.
+    /// Nothing yet: what was heard is doubted.
+    Doubt,
+    /// The same, and the committed offset is to be asked for again.
     Again,
     /// The partition is read from this offset in this phase.
     Place(Phase, i64),
@@ -612,19 +676,21 @@ pub(super) fn wait(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::super::reference::tests::{log_of, published};
+    use super::super::settings::GroupProtocol;
     use super::*;
     use crate::model::{EventTime, Policy};
     use crate::wire::{CommitMark, Encoding};
 
-    fn restorer(delivery: Delivery) -> Restorer {
+    pub(in super::super) fn restorer(delivery: Delivery) -> Restorer {
         let settings = KafkaSettings {
             bootstrap_servers: "nowhere:1".to_owned(),
             group_id: "group".to_owned(),
             instance_id: None,
+            group_protocol: GroupProtocol::Classic,
             prefix: "test".to_owned(),
             workers: 1,
             delivery,
@@ -648,6 +714,7 @@ mod tests {
             reference: Arc::new(ReferenceLog::new()),
             loader: None,
             journal: None,
+            asked_alone: None,
         }
     }
 
@@ -759,7 +826,7 @@ mod tests {
             match restorer.place(&mut reading, 0, 40).unwrap() {
                 Next::Place(_, offset) => format!("from {offset}"),
                 Next::Refuse(refusal) => refusal.to_string(),
-                Next::Wait | Next::Again => "neither".to_owned(),
+                Next::Wait | Next::Doubt | Next::Again => "neither".to_owned(),
             }
         };
         assert_eq!(placed(log), "from 10");

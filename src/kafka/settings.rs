@@ -22,6 +22,16 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
+/// How the members of the group come to terms about partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupProtocol {
+    /// By the members, which all brokers know.
+    #[default]
+    Classic,
+    /// By the broker (KIP-848): Kafka 4.0 or later, dynamic members only. Timeouts are the broker's settings.
+    Consumer,
+}
+
 /// How to reach Kafka and what to do there.
 #[derive(Clone)]
 pub struct KafkaSettings {
@@ -31,6 +41,8 @@ pub struct KafkaSettings {
     pub group_id: String,
     /// Makes the members static: a restart within the session timeout keeps its partitions. One process, one id.
     pub instance_id: Option<String>,
+    /// How the members of the group come to terms.
+    pub group_protocol: GroupProtocol,
     /// What our topics' names begin with; `goodfaith` unless there is reason.
     pub prefix: String,
     /// Threads, each with a consumer and a producer, at least 1.
@@ -86,6 +98,9 @@ const RESERVED: [&str; 18] = [
     "client.id",
 ];
 
+/// Properties of members that come to terms by themselves; else the broker sets them.
+const CLASSIC: [&str; 3] = ["group.protocol.type", "heartbeat.interval.ms", "session.timeout.ms"];
+
 /// Largest record produced: a dead letter is as large as the record it sets aside, and its reasons.
 pub(super) const MAX_RECORD_BYTES: &str = "10485760";
 
@@ -97,6 +112,7 @@ impl KafkaSettings {
     pub fn check(&self) -> Result<()> {
         let is_committable =
             (Duration::from_millis(1)..=Duration::from_secs(5)).contains(&self.commit_interval);
+        let is_by_broker = self.group_protocol == GroupProtocol::Consumer;
         let rules = [
             ("bootstrap_servers", !self.bootstrap_servers.is_empty(), "host:port"),
             ("group_id", !self.group_id.is_empty(), "a name"),
@@ -104,11 +120,22 @@ impl KafkaSettings {
             ("workers", self.workers >= 1, "at least 1"),
             ("partitions", self.partitions >= 1, "at least 1"),
             ("commit_interval", is_committable, "from 1 ms to 5 s"),
+            (
+                "instance_id",
+                self.instance_id.is_none() || !is_by_broker,
+                "unset with group_protocol = \"consumer\": static members want \"classic\"",
+            ),
         ];
         for (key, holds, expected) in rules {
             if !holds {
                 return Err(Error::Setting { key, expected });
             }
+        }
+        let is_classic = |key: &&String| is_by_broker && CLASSIC.contains(&key.as_str());
+        if let Some(key) = self.properties.keys().find(is_classic) {
+            let reason =
+                "is for group_protocol = \"classic\": with \"consumer\" the broker sets it";
+            return Err(Error::Property { key: key.clone(), reason: reason.to_owned() });
         }
         match self.properties.keys().find(|key| RESERVED.contains(&key.as_str())) {
             Some(key) => Err(Error::ReservedProperty { key: key.clone() }),
@@ -142,7 +169,6 @@ impl KafkaSettings {
     pub(super) fn member(&self, worker: usize) -> ClientConfig {
         let mut config = self.config(
             &[
-                ("session.timeout.ms", "45000"),
                 // The default of 1000 stops fetching for a second whenever the local queue is full.
                 ("fetch.queue.backoff.ms", "10"),
                 // A partition just restored is fetched only after the request under way, which waits as long.
@@ -150,7 +176,6 @@ impl KafkaSettings {
             ],
             &[
                 ("group.id", &self.group_id),
-                ("partition.assignment.strategy", "cooperative-sticky"),
                 ("enable.auto.commit", "false"),
                 ("enable.auto.offset.store", "false"),
                 ("auto.offset.reset", "error"),
@@ -160,6 +185,17 @@ impl KafkaSettings {
                 ("enable.partition.eof", "false"),
             ],
         );
+        match self.group_protocol {
+            GroupProtocol::Classic => {
+                config.set("partition.assignment.strategy", "cooperative-sticky");
+                if !self.properties.contains_key("session.timeout.ms") {
+                    config.set("session.timeout.ms", "45000");
+                }
+            }
+            GroupProtocol::Consumer => {
+                config.set("group.protocol", "consumer");
+            }
+        }
         if let Some(instance) = &self.instance_id {
             config.set("group.instance.id", format!("{instance}-{worker}"));
         }
@@ -227,6 +263,7 @@ impl fmt::Debug for KafkaSettings {
             .field("bootstrap_servers", &self.bootstrap_servers)
             .field("group_id", &self.group_id)
             .field("instance_id", &self.instance_id)
+            .field("group_protocol", &self.group_protocol)
             .field("prefix", &self.prefix)
             .field("workers", &self.workers)
             .field("delivery", &self.delivery)
@@ -250,6 +287,7 @@ pub(super) mod tests {
             bootstrap_servers: "localhost:9092".to_owned(),
             group_id: "goodfaith".to_owned(),
             instance_id: None,
+            group_protocol: GroupProtocol::Classic,
             prefix: "goodfaith".to_owned(),
             workers: 1,
             delivery: Delivery::ExactlyOnce,
@@ -292,6 +330,33 @@ pub(super) mod tests {
         let settings = with_property("session.timeout.ms", "6000");
         assert_eq!(settings.member(0).get("session.timeout.ms"), Some("6000"));
         assert_eq!(settings.producer("a", 0).get("session.timeout.ms"), Some("6000"));
+    }
+
+    #[test]
+    fn a_group_formed_by_the_broker_has_no_setting_of_a_classic_one() {
+        let by_broker =
+            |settings| KafkaSettings { group_protocol: GroupProtocol::Consumer, ..settings };
+        let member = by_broker(settings()).member(0);
+        by_broker(settings()).check().unwrap();
+        assert_eq!(member.get("group.protocol"), Some("consumer"));
+        for key in CLASSIC.iter().chain(&["partition.assignment.strategy"]) {
+            assert_eq!(member.get(key), None, "{key}");
+        }
+        for key in CLASSIC {
+            with_property(key, "6000").check().unwrap();
+            let told = by_broker(with_property(key, "6000")).check().unwrap_err().to_string();
+            assert!(told.contains(key) && told.contains("the broker sets it"), "{told}");
+        }
+    }
+
+    #[test]
+    fn static_members_want_the_classic_protocol() {
+        let instance_id = Some("a".to_owned());
+        let settings = KafkaSettings { instance_id, ..settings() };
+        settings.check().unwrap();
+        assert_eq!(settings.member(2).get("group.instance.id"), Some("a-2"));
+        let settings = KafkaSettings { group_protocol: GroupProtocol::Consumer, ..settings };
+        insta::assert_snapshot!(settings.check().unwrap_err(), @r#"kafka.instance_id must be unset with group_protocol = "consumer": static members want "classic""#);
     }
 
     #[test]

@@ -182,6 +182,15 @@ impl Observer for Telemetry {
                 );
                 counter!(name::PRODUCERS_RETIRED).increment(1);
             }
+            Fact::ProducerTainted { worker, request, reason } => {
+                warn!(
+                    worker,
+                    request,
+                    reason,
+                    "Producer replaced: a request of its last transaction had no answer and may arrive late."
+                );
+                counter!(name::PRODUCERS_RETIRED).increment(1);
+            }
             Fact::TransactionSettled { partition, settlement } => settled(partition, settlement),
             Fact::OffsetsNotCommitted { worker, reason } => {
                 warn!(worker, reason, "Offsets not committed; outputs may appear again.");

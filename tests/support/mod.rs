@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use goodfaith::engine::{Input, PartitionEngine, RollUps, Settings};
 use goodfaith::generate::{self, Generator};
-use goodfaith::kafka::{Delivery, Fact, KafkaSettings, Observer, Scoring, Service};
+use goodfaith::kafka::{Delivery, Fact, GroupProtocol, KafkaSettings, Observer, Scoring, Service};
 use goodfaith::live::Live;
 use goodfaith::model::{Catalogue, Event, EventTime, Policy, ReferenceChange};
 use goodfaith::snapshot::{Location, Snapshots, Store};
@@ -87,6 +87,7 @@ impl Deployment {
             bootstrap_servers: bootstrap.to_owned(),
             group_id: prefix.to_owned(),
             instance_id: None,
+            group_protocol: GroupProtocol::Classic,
             prefix: prefix.to_owned(),
             workers: 1,
             delivery: Delivery::ExactlyOnce,

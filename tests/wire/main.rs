@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bodies;
 mod draw;
+mod mutants;
 mod outputs;
 
 use std::collections::BTreeSet;

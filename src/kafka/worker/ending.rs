@@ -1,16 +1,24 @@
 //! How a worker ends its transactions, and what their outcome means for what it holds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::super::clock;
 use super::super::error::{Error, Result};
 use super::super::fact::Fact;
+use super::super::failure::Failure;
 use super::super::member::Member;
 use super::super::native;
 use super::super::offsets;
 use super::super::partition::Position;
 use super::super::publisher::Outcome;
 use super::super::restore::Phase;
+#[cfg(feature = "faults")]
+use super::super::safeguard::Safeguard;
+use super::super::settings::Delivery;
 use super::{Owned, Shared, Worker, position, show_policy};
 
 /// Transactions in a row that may come to nothing before the worker gives up.
@@ -30,15 +38,32 @@ impl Worker {
             return Ok(());
         }
         let started = clock::now();
-        let topic = self.shared.topics.events();
-        let outcome = match offsets::marked(topic, self.touched()) {
+        let outcome = match self.offsets_to_commit() {
             Ok(offsets) => self.outbox.publisher.commit(&self.member, &offsets),
-            Err(error) => self.outbox.publisher.abort(error.into()),
+            Err(failure) => self.outbox.publisher.abort(failure),
         };
         if let Some(open) = &mut self.outbox.open {
             open.tally.committing = clock::now().saturating_duration_since(started);
         }
         self.conclude(outcome)
+    }
+
+    /// An offset for every partition the open transaction touched, even an unchanged one: an offset is what fences a transaction.
+    ///
+    /// # Errors
+    /// If a partition was given up in its middle: its records would be published without its offset, and so once more.
+    fn offsets_to_commit(&self) -> Result<TopicPartitionList, Failure> {
+        let positions: BTreeMap<_, _> = self.touched().collect();
+        let open = self.outbox.open.as_ref();
+        let is_whole = open
+            .is_some_and(|open| open.is_whole_with(|partition| positions.contains_key(&partition)));
+        if self.shared.settings.delivery == Delivery::ExactlyOnce
+            && (positions.is_empty() || !is_whole)
+        {
+            let text = "a partition was given up in the middle of the transaction";
+            return Err(Failure::new(RDKafkaErrorCode::AssignmentLost, text));
+        }
+        Ok(offsets::marked(self.shared.topics.events(), positions)?)
     }
 
     /// Where the partitions of the open transaction stand.
@@ -71,6 +96,11 @@ impl Worker {
                 self.rewind();
                 self.outbox.open = None;
                 self.note_failure(&reason)?;
+            }
+            #[cfg(feature = "faults")]
+            Outcome::Unknown(failure) if !Safeguard::Retirement.is_on() => {
+                let presumed = self.outbox.publisher.presume(failure)?;
+                self.conclude(presumed)?;
             }
             Outcome::Unknown(failure) => self.settle(&failure)?,
         }

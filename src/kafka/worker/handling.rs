@@ -14,7 +14,6 @@ use super::super::native::{Batch, Fetched, FetchedRecord};
 use super::super::restore::{Phase, Refusal};
 use super::{Owned, RESTORE_WAIT, Shared, Worker, position};
 use crate::model::EventTime;
-use crate::wire::{self, Expect, RecordRef};
 
 /// Records handled between two turns of the loop.
 const BATCH: usize = 1024;
@@ -52,39 +51,17 @@ impl Worker {
     /// Decides what the journal must hold before the next batch: the beginning of a history, a newer reference version, another policy,
     /// the clock of a partition without traffic.
     fn decide(&mut self, now: Instant) -> Result<(), Failure> {
-        let latest = self.restorer.reference.latest();
-        let policies = self.restorer.reference.policies();
         let tick = self.tick_time();
         let (shared, member, outbox) = (&self.shared, &self.member, &mut self.outbox);
-        let mut effects = Vec::new();
         for (&partition, owned) in &mut self.partitions {
             let is_silent = tick.is_some_and(|(_, idle_after)| owned.is_silent(now, idle_after));
             let Phase::Running(scored) = &mut owned.phase else { continue };
-            if let Some(value) = scored.begin() {
-                outbox.journal(partition, &value)?;
-            }
-            while scored.has_ahead(scored.offset_next()) {
-                outbox.open()?;
-                if !scored.repeat(&self.restorer.reference, &mut effects) {
-                    break;
-                }
-                outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
-            }
-            if let Some(value) = scored.see(&latest, &mut effects) {
-                outbox.journal(partition, &value)?;
-                outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
-            }
             let refused = |record: &_, baked_in: &_| shared.tell_refused(record, baked_in);
-            if let Some(value) = scored.activate(&policies, refused) {
-                outbox.journal(partition, &value)?;
-            }
+            scored.decide(partition, &self.restorer.reference, refused, outbox)?;
             if let Some((time, _)) = tick.filter(|_| is_silent) {
                 owned.tick_at = Some(now);
-                if is_at_end(shared, member, partition, scored.offset_next())
-                    && let Some(value) = scored.tick(time, &mut effects)
-                {
-                    outbox.journal(partition, &value)?;
-                    outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
+                if is_at_end(shared, member, partition, scored.offset_next()) {
+                    scored.advance(partition, time, outbox)?;
                 }
             }
         }
@@ -133,8 +110,10 @@ impl Worker {
         let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
         owned.record_at = now;
         owned.stored_ms = record.timestamp_ms();
+        let headers = record.headers();
+        let original = record.as_ref(&headers);
         if let Phase::Replaying(replay) = &mut owned.phase {
-            match replay.take(record, &self.restorer.reference) {
+            match replay.take(offset, original, &self.restorer.reference) {
                 Ok(()) if replay.is_whole() => self.finish_replay(partition),
                 Ok(()) => {}
                 Err(refusal) => self.refuse(partition, &refusal),
@@ -144,26 +123,8 @@ impl Worker {
         else {
             return Ok(());
         };
-        if offset < scored.offset_next() {
-            return Ok(());
-        }
-        let (outbox, mut effects) = (&mut self.outbox, Vec::new());
-        while scored.has_ahead(offset) {
-            outbox.open()?;
-            if !scored.repeat(&self.restorer.reference, &mut effects) {
-                let text = "the reference log is behind the journal";
-                return Err(Failure::new(RDKafkaErrorCode::OperationTimedOut, text));
-            }
-            outbox.perform(partition, scored.policy(), &mut effects, NO_RECORD)?;
-        }
-        let headers = record.headers();
-        let original = record.as_ref(&headers);
-        outbox.open()?.tally.records += 1;
-        scored.handle(offset, wire::decode(original, Expect::EventsTopic), &mut effects);
-        if effects.is_empty() {
-            return Ok(());
-        }
-        outbox.perform(partition, scored.policy(), &mut effects, original)
+        let reference = &self.restorer.reference;
+        scored.take(partition, offset, original, reference, &mut self.outbox)
     }
 
     /// librdkafka goes on by itself after most errors, but takes their place in the batch for a record's: so the position is set
@@ -201,7 +162,3 @@ fn is_at_end(shared: &Shared, member: &Member, partition: i32, offset_next: i64)
     let Ok((_, end)) = member.fetch_watermarks(topic, partition, QUESTION) else { return false };
     end <= position(shared, member, partition).unwrap_or(offset_next)
 }
-
-/// What journalled decisions are caused by: no record.
-const NO_RECORD: RecordRef<'static> =
-    RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };

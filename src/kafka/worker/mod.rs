@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -28,6 +27,7 @@ use super::failure::Failure;
 use super::loading::Loader;
 use super::member::{self, Member, Rebalances};
 use super::native::FetchQueue;
+use super::offsets;
 use super::outbox::Outbox;
 use super::partition::Scored;
 use super::publisher::Publisher;
@@ -110,6 +110,8 @@ pub(super) struct Worker {
 pub(super) struct Owned {
     pub(super) phase: Phase,
     pub(super) assigned_at: Instant,
+    /// When what was heard of it was first doubted.
+    doubted_at: Option<Instant>,
     record_at: Instant,
     /// When the last record handled was stored, milliseconds since the epoch.
     stored_ms: Option<i64>,
@@ -125,6 +127,7 @@ impl Owned {
         Self {
             phase: Phase::Locating,
             assigned_at: now,
+            doubted_at: None,
             record_at: now,
             stored_ms: None,
             tick_at: None,
@@ -168,6 +171,7 @@ impl Worker {
                 reference: Arc::clone(&shared.reference),
                 loader: shared.loader.clone(),
                 journal: None,
+                asked_alone: None,
             },
             partitions: BTreeMap::new(),
             inbox,
@@ -216,6 +220,7 @@ impl Worker {
         self.restore()?;
         self.save();
         self.answer();
+        self.retire_tainted()?;
         if let Err(failure) = self.handle_batch() {
             let outcome = self.outbox.publisher.abort(failure);
             self.conclude(outcome)?;
@@ -289,14 +294,9 @@ impl Owned {
     }
 }
 
-/// Where the consumer stands, markers passed over; `None` before the first record since it was moved.
+/// Where the consumer stands in the events topic.
 fn position(shared: &Shared, member: &Member, partition: i32) -> Option<i64> {
-    let positions = member.position().ok()?;
-    let found = positions.find_partition(shared.topics.events(), partition)?;
-    match found.offset() {
-        Offset::Offset(offset) => Some(offset),
-        _ => None,
-    }
+    offsets::position(member, shared.topics.events(), partition)
 }
 
 /// Shows what a partition is scored by, and which rules gather.

@@ -47,9 +47,18 @@ impl Worker {
     fn locate(&mut self) -> Result<()> {
         let now = clock::now();
         let is_locating = |owned: &Owned| matches!(owned.phase, Phase::Locating);
-        let sought = self.partitions.iter().filter(|(_, owned)| is_locating(owned));
+        // What the open transaction holds of a partition given up in its middle is aborted first.
+        let open = self.outbox.open.as_ref();
+        let is_held = |partition: &i32| open.is_some_and(|open| open.holds(*partition));
+        let sought = self
+            .partitions
+            .iter()
+            .filter(|(partition, owned)| is_locating(owned) && !is_held(partition));
         let sought: Vec<i32> = sought.map(|(partition, _)| *partition).collect();
-        let Some(&first) = sought.first() else { return Ok(()) };
+        let Some(&first) = sought.first() else {
+            self.restorer.all_located();
+            return Ok(());
+        };
         let located = match self.restorer.locate(&self.member, &sought) {
             Ok(located) => located,
             Err(error) => {
@@ -77,14 +86,20 @@ impl Worker {
 
     /// Puts a partition where its journal says, once it is read.
     fn place(&mut self, partition: i32) -> Result<()> {
-        let waited = self.waited(partition, clock::now());
-        let Some(Owned { phase: Phase::Reading(reading), .. }) =
+        let now = clock::now();
+        let waited = self.waited(partition, now);
+        let Some(Owned { phase: Phase::Reading(reading), doubted_at, .. }) =
             self.partitions.get_mut(&partition)
         else {
             return Ok(());
         };
-        match self.restorer.conclude(&self.member, partition, reading, waited)? {
-            Next::Wait => {
+        let doubted = doubted_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let next = self.restorer.conclude(&self.member, partition, reading, waited, doubted)?;
+        if matches!(next, Next::Doubt | Next::Again) {
+            doubted_at.get_or_insert(now);
+        }
+        match next {
+            Next::Wait | Next::Doubt => {
                 let ratio = reading.ratio();
                 self.set_live(partition, |status| status.advance(ratio, waited));
             }

@@ -1,4 +1,5 @@
-//! The few librdkafka calls that rdkafka does not wrap: batch fetch from a private queue, the group's generation, a topic's id.
+//! The few librdkafka calls that rdkafka does not wrap: batch fetch from a private queue, the group's generation, a topic's id, and
+//! ([`producer`]) a producer that notices what the library hides.
 //!
 //! This is the one module with unsafe code, and it does nothing else: no retry, no decision, no state of ours. rdkafka's own
 //! `poll` costs twice the CPU a record, and its group metadata cannot be looked into.
@@ -7,6 +8,8 @@
     reason = "the one audited exception: calls into librdkafka that rdkafka does not wrap"
 )]
 
+mod producer;
+
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -14,12 +17,12 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+pub(super) use producer::{Producer, Taint};
 
 use super::failure::Failure;
 use crate::wire::{Header, RecordRef};
@@ -236,10 +239,9 @@ impl GroupMetadata {
     /// Reads it; `None` unless the consumer is a member of a generation: with a negative generation or without a member id the
     /// broker would accept offsets unchecked.
     pub(super) fn read<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Self> {
-        // SAFETY: the consumer is alive; the metadata is a copy of our own, with NUL-terminated texts.
+        let metadata = Self::read_anyway(consumer)?;
+        // SAFETY: the metadata is a copy of our own, with NUL-terminated texts.
         unsafe {
-            let metadata = rd::rd_kafka_consumer_group_metadata(consumer.client().native_ptr());
-            let metadata = Self(NonNull::new(metadata)?);
             let generation =
                 rd::rd_kafka_consumer_group_metadata_generation_id(metadata.0.as_ptr());
             let member = rd::rd_kafka_consumer_group_metadata_member_id(metadata.0.as_ptr());
@@ -248,25 +250,12 @@ impl GroupMetadata {
         }
     }
 
-    /// Adds `offsets` to the open transaction, fenced by this generation.
-    ///
-    /// # Errors
-    /// As librdkafka says; a timeout leaves open whether they were added.
-    pub(super) fn send_offsets<C: ProducerContext>(
-        &self,
-        producer: &BaseProducer<C>,
-        offsets: &TopicPartitionList,
-        timeout: Duration,
-    ) -> Result<(), Failure> {
-        // SAFETY: producer, list and metadata are alive; the error, if any, is ours to destroy.
-        unsafe {
-            take_error(rd::rd_kafka_send_offsets_to_transaction(
-                producer.client().native_ptr(),
-                offsets.ptr(),
-                self.0.as_ptr(),
-                timeout_ms(timeout),
-            ))
-        }
+    /// Reads it, whether the consumer is a member or only names a group; `None` if it names none.
+    pub(super) fn read_anyway<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Self> {
+        // SAFETY: the consumer is alive, and the metadata is a copy of our own.
+        let metadata =
+            unsafe { rd::rd_kafka_consumer_group_metadata(consumer.client().native_ptr()) };
+        NonNull::new(metadata).map(Self)
     }
 }
 
