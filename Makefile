@@ -2,10 +2,11 @@
 
 CARGO ?= cargo
 KAFKA := deploy/kafka/kafka.sh
+S3 := deploy/s3/s3.sh
 # Property tests draw the same cases every time, so that the same code gives the same result; another seed draws others.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help demo test test-core test-all test-broker bench lint docs
+.PHONY: help demo test test-core test-all test-broker test-s3 bench bench-snapshot lint docs
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -22,7 +23,7 @@ test-all: ## Every test that needs no broker
 	$(CARGO) test
 
 # The binary is built first, so that the broker is not kept waiting; it is what the tests run as a process.
-WITH_BROKER := --test broker --test operate --test transactions --test stops
+WITH_BROKER := --test broker --test operate --test snapshots --test stops --test transactions
 BROKER_TESTS := $(CARGO) test $(WITH_BROKER) -- --ignored --test-threads=1
 
 test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one started from its Maven artifacts
@@ -37,8 +38,14 @@ test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one
 	  [ -z "$$GOODFAITH_REQUIRE_BROKER" ]; \
 	fi
 
+test-s3: ## Snapshots in an object store that speaks S3, a real one started from its Maven artifacts beside a real Apache Kafka
+	$(CARGO) test --test snapshots_s3 --no-run && $(KAFKA) with $(S3) with $(CARGO) test --test snapshots_s3 -- --ignored --test-threads=1
+
 bench: ## How fast the service is, on a real Apache Kafka: about ten minutes
 	$(CARGO) bench --bench service --no-run && $(KAFKA) with $(CARGO) bench --bench service -- $(BENCH)
+
+bench-snapshot: ## How long it takes to write and read the state of a million customers
+	$(CARGO) bench --bench snapshot
 
 lint: ## Formatting and lints, warnings denied
 	$(CARGO) fmt --check

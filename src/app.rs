@@ -17,6 +17,7 @@ use tokio::time::{interval, timeout};
 use crate::http::{self, Api};
 use crate::kafka::{Fact, KafkaSettings, Observer, Scoring, Service, wall_ms};
 use crate::live::Live;
+use crate::snapshot::Snapshots;
 use crate::telemetry::{Metrics, ServiceFact, Telemetry};
 
 /// How often the workers are looked after.
@@ -30,6 +31,8 @@ pub struct App {
     pub kafka: KafkaSettings,
     /// What to score with.
     pub scoring: Scoring,
+    /// Where state is kept for a restart; `None`: nowhere, and it comes back from the log alone.
+    pub snapshots: Option<Snapshots>,
     /// Where HTTP answers, bound already.
     pub listener: TcpListener,
     /// Who else takes notice of what the workers tell, besides telemetry.
@@ -90,14 +93,14 @@ impl App {
         let mut signals = Signals::new().context("cannot listen to signals")?;
         let live = Arc::new(Live::default());
         let server = Server::start(self.listener, &live, &metrics)?;
-        let (kafka, scoring) = (self.kafka, self.scoring);
+        let (kafka, scoring, snapshots) = (self.kafka, self.scoring, self.snapshots);
         ServiceFact::Starting { address: server.address, kafka: &kafka, policy: &scoring.policy }
             .emit();
         let mut observers = self.observers;
         observers.push(Arc::new(Telemetry::new(&kafka.prefix, wall_ms)));
         let brokers = kafka.bootstrap_servers.clone();
         let starting = task::spawn_blocking(move || {
-            Service::start(kafka, scoring, live, Arc::new(All(observers)))
+            Service::start(kafka, scoring, snapshots, live, Arc::new(All(observers)))
         });
         let service = tokio::select! {
             started = starting => started?.with_context(|| format!("cannot start with the brokers {brokers} (kafka.bootstrap_servers)"))?,

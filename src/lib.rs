@@ -30,4 +30,6 @@ pub mod live;
 #[cfg(feature = "service")]
 pub mod replay;
 #[cfg(feature = "service")]
+pub mod snapshot;
+#[cfg(feature = "service")]
 pub mod telemetry;

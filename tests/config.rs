@@ -275,3 +275,28 @@ fn the_sample_shows_the_defaults() {
         assert!(sample.contains(line), "the sample shows another default than `{line}`");
     }
 }
+
+#[test]
+fn snapshots_go_to_a_folder_every_five_minutes_unless_told_otherwise() {
+    let shown = |case: Case| {
+        let settings = case.loaded().snapshot?;
+        Some((settings.location.to_string(), settings.interval))
+    };
+    let five_minutes = Duration::from_secs(300);
+    assert_eq!(shown(Case::new(MINIMAL)), Some(("data/snapshots".to_owned(), five_minutes)));
+    let case = Case::new(MINIMAL).flag("snapshot.url=s3://bucket/a").flag("snapshot.interval=1h");
+    assert_eq!(shown(case), Some(("s3://bucket/a".to_owned(), Duration::from_secs(3_600))));
+    assert_eq!(shown(Case::new(MINIMAL).flag("snapshot.enabled=false")), None);
+}
+
+#[test]
+fn a_place_that_keeps_no_snapshots_is_refused() {
+    for (setting, says) in [
+        ("snapshot.url=https://example.com", "s3://bucket/folder"),
+        ("snapshot.url=s3://me:hunter2@bucket/a", "s3://bucket/folder"),
+        ("snapshot.interval=10ms", "from 1s to 1d"),
+    ] {
+        let refusal = Case::new(MINIMAL).flag(setting).refusal();
+        assert!(refusal.contains(says) && refusal.contains("snapshot."), "{refusal}");
+    }
+}

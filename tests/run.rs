@@ -111,6 +111,7 @@ impl Running {
         for setting in [
             &format!("kafka.bootstrap_servers={servers}"),
             "kafka.delivery=at-least-once",
+            "snapshot.enabled=false",
             "http.listen=127.0.0.1:0",
             "log.format=json",
         ] {

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn start(deployment: &Deployment, facts: &Arc<Facts>) -> (Service, Arc<Live>) {
     let (live, observer) = (Arc::new(Live::default()), Arc::clone(facts) as Arc<dyn Observer>);
     let settings = deployment.settings.clone();
-    (Service::start(settings, scoring(), Arc::clone(&live), observer).unwrap(), live)
+    (Service::start(settings, scoring(), None, Arc::clone(&live), observer).unwrap(), live)
 }
 
 fn end(service: Service) {

@@ -20,6 +20,7 @@ mod reset;
 mod resume;
 mod retract;
 mod run;
+mod snapshot;
 mod suppress;
 
 use std::error::Error as StdError;
@@ -74,6 +75,8 @@ enum Verb {
     Policy(policy::PolicyArgs),
     /// Say how an organisation treats its customers: by unit, and how it differs
     Organisation(organisation::OrganisationArgs),
+    /// List, verify and show the snapshots that a restart begins with
+    Snapshot(snapshot::SnapshotArgs),
     /// Turn rows of another system's files into events
     Ingest(ingest::IngestArgs),
     /// Write the events of a simulated telecom to a file
@@ -102,6 +105,7 @@ impl Verb {
             Self::Reset(args) => reset::run(&args),
             Self::Policy(args) => policy::run(&args),
             Self::Organisation(args) => organisation::organisation(&args),
+            Self::Snapshot(args) => snapshot::run(&args),
             Self::Ingest(args) => ingest::run(&args),
             Self::Gen(args) => generate::generate(&args),
             Self::PlantCheck(args) => plant_check::check(&args),

@@ -5,13 +5,16 @@ use std::future;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::{Format, FormatArg, UsageError};
 use crate::app::{self, App};
 use crate::config::Config;
 use crate::kafka::Scoring;
+use crate::snapshot::{SnapshotSettings, Snapshots, Store};
 use crate::telemetry;
 
 /// Arguments of `run`.
@@ -53,8 +56,16 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_logging(&config.log)?;
     let listener = app::listen(config.listen)?;
     let scoring = Scoring { policy: config.policy, audit: config.audit, roll_ups: config.roll_ups };
-    App { kafka: config.kafka, scoring, listener, observers: vec![] }.run(future::pending())?;
+    let snapshots = config.snapshot.map(|settings| open(&settings)).transpose()?;
+    let kafka = config.kafka;
+    App { kafka, scoring, snapshots, listener, observers: vec![] }.run(future::pending())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn open(settings: &SnapshotSettings) -> anyhow::Result<Snapshots> {
+    let store = Store::open(&settings.location, &environment())
+        .context("set snapshot.url to another place, or snapshot.enabled = false")?;
+    Ok(Snapshots { store: Arc::new(store), interval: settings.interval })
 }
 
 fn print_settings(config: &Config, format: Format) -> io::Result<()> {

@@ -101,7 +101,7 @@ pub(super) fn in_range<T: PartialOrd + fmt::Display>(
 }
 
 /// What a duration may be: shortest and longest, and how to write them.
-type Durations = (Duration, Duration, &'static str);
+pub(super) type Durations = (Duration, Duration, &'static str);
 
 /// The longest lies well below the transaction timeout of 10 s.
 const COMMIT_INTERVALS: Durations = (Duration::from_millis(1), Duration::from_secs(5), "1ms to 5s");
@@ -110,7 +110,11 @@ const IDLE_TIMES: Durations =
 /// Turns ticks off.
 const NEVER: &str = "never";
 
-fn duration(key: &str, text: &str, (low, high, range): Durations) -> Result<Duration, Invalid> {
+pub(super) fn duration(
+    key: &str,
+    text: &str,
+    (low, high, range): Durations,
+) -> Result<Duration, Invalid> {
     let Some(duration) = parse_duration(text) else {
         return invalid(
             key,

@@ -13,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
@@ -22,12 +23,15 @@ use self::raw::{RawConfig, RawLogFormat};
 use crate::engine::RollUps;
 use crate::kafka::KafkaSettings;
 use crate::model::{Policy, PolicyError};
+use crate::snapshot::SnapshotSettings;
 
 /// Everything `goodfaith run` needs to know.
 #[derive(Debug)]
 pub struct Config {
     /// The brokers, the topics, and how to work on them.
     pub kafka: KafkaSettings,
+    /// Where snapshots go, and how often; `None`: there are none.
+    pub snapshot: Option<SnapshotSettings>,
     /// Where HTTP listens.
     pub listen: SocketAddr,
     /// The policy in force.
@@ -126,6 +130,7 @@ impl Config {
         let limits = limits::limits(&raw.stops, &raw.limits).map_err(wrong)?;
         Ok(Self {
             kafka: kafka::settings(&raw.kafka, limits, folder, environment).map_err(wrong)?,
+            snapshot: snapshot(&raw).map_err(wrong)?,
             listen: listen(&raw).map_err(wrong)?,
             policy: Arc::new(policy(&raw, folder, &layers)?),
             audit: raw.audit.evidence,
@@ -152,6 +157,10 @@ impl Config {
     }
 }
 
+/// A shorter interval would write more than it saves.
+const SNAPSHOT_INTERVALS: kafka::Durations =
+    (Duration::from_secs(1), Duration::from_secs(86_400), "1s to 1d");
+
 fn invalid<T>(key: &str, problem: impl fmt::Display) -> Result<T, Invalid> {
     let key = key.split('.').map(str::to_owned).collect();
     Err(Invalid { key, problem: problem.to_string() })
@@ -171,6 +180,14 @@ fn listen(raw: &RawConfig) -> Result<SocketAddr, Invalid> {
          listen on 127.0.0.1, or set http.allow_remote = true"
     );
     invalid("http.listen", problem)
+}
+
+fn snapshot(raw: &RawConfig) -> Result<Option<SnapshotSettings>, Invalid> {
+    let raw = &raw.snapshot;
+    let location = raw.url.parse();
+    let location = location.or_else(|error| invalid("snapshot.url", error))?;
+    let interval = kafka::duration("snapshot.interval", &raw.interval, SNAPSHOT_INTERVALS)?;
+    Ok(raw.enabled.then_some(SnapshotSettings { location, interval }))
 }
 
 fn policy(raw: &RawConfig, folder: &Path, layers: &Layers) -> Result<Policy, ConfigError> {

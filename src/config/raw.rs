@@ -14,6 +14,7 @@ use crate::kafka::DeadLetterLimit;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) kafka: RawKafka,
+    pub(super) snapshot: RawSnapshot,
     pub(super) http: RawHttp,
     pub(super) policy: RawPolicy,
     pub(super) audit: RawAudit,
@@ -92,6 +93,21 @@ pub(super) enum RawEncoding {
     Protobuf,
     Json,
     StructuredJson,
+}
+
+/// `[snapshot]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawSnapshot {
+    pub(super) enabled: bool,
+    pub(super) url: String,
+    pub(super) interval: String,
+}
+
+impl Default for RawSnapshot {
+    fn default() -> Self {
+        Self { enabled: true, url: "data/snapshots".to_owned(), interval: "5m".to_owned() }
+    }
 }
 
 /// `[http]`

@@ -88,7 +88,8 @@ impl Demo {
                 let _at_the_end = NotifyOnDrop(&over);
                 Teller { tail, account: Account::default(), address, out }.run(&progress)
             });
-            let served = App { kafka, scoring, listener, observers }.run(over.notified());
+            let served =
+                App { kafka, scoring, snapshots: None, listener, observers }.run(over.notified());
             progress.stop();
             let (fed, told) = (join(feeding), join(telling));
             served?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::engine::{Action, Counters, Effect, OutputBody, Reason};
 use crate::model::EventTime;
 use crate::model::squeeze::SqueezeType;
+use crate::snapshot::SnapshotFact;
 use crate::wire::Operation;
 
 /// Takes notice of facts. Called on worker threads: it must not block.
@@ -183,6 +184,8 @@ pub enum Fact<'a> {
         /// Which setting, and what to do.
         reason: &'a str,
     },
+    /// A snapshot was written, read or passed over.
+    Snapshot(SnapshotFact<'a>),
     /// A worker ended.
     WorkerStopped {
         /// Which.

@@ -11,6 +11,7 @@ mod embedded;
 mod error;
 mod fact;
 mod failure;
+mod loading;
 mod member;
 mod native;
 mod offsets;

@@ -10,9 +10,11 @@ use super::fact::Settlement;
 use super::offsets::Committed;
 use super::reference::{PolicyRecord, ReferenceLog, Version};
 use super::settings::{Delivery, Scoring};
-use crate::engine::{ENGINE, Effect, Input, PartitionEngine, Rejection, Settings};
+use crate::engine::{
+    Action, ENGINE, Effect, Image, Input, LAYOUT, OutputBody, PartitionEngine, Rejection, Settings,
+};
 use crate::model::{BakedIn, Event, EventTime, Policy};
-use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord, StopCause};
+use crate::wire::{Chain, CommitMark, Decision, Genesis, JournalRecord, SnapshotPoint, StopCause};
 
 /// Customers up to which a debug build hashes a whole engine at every transaction: the hash costs microseconds a customer.
 const HASHED_CUSTOMERS: usize = 64;
@@ -36,6 +38,8 @@ pub(super) struct Scored {
     breaker_committed: Breaker,
     /// What the last record handled gave reason to stop for.
     trip: Option<StopCause>,
+    /// A customer was erased whom older snapshots may hold.
+    has_erased: bool,
 }
 
 /// A journal record, and the journal up to and with it.
@@ -55,6 +59,8 @@ struct Standing {
     policy_offset_next: i64,
     /// The fingerprint of the policy in force.
     policy: u64,
+    /// Where it stands in the reference log; `None`: the history began with it.
+    policy_offset: Option<i64>,
     /// The engine that handles the partition.
     engine: u32,
     /// It is stopped.
@@ -71,6 +77,17 @@ pub(super) struct Stop {
     pub(super) cause: StopCause,
 }
 
+impl Stop {
+    /// The stop in force after these journal records, in order.
+    pub(super) fn after<'j>(entries: impl Iterator<Item = &'j Journalled>) -> Option<Self> {
+        entries.fold(None, |stop, Journalled { record, .. }| match record.decision {
+            Decision::Stop { cause } => Some(Self { seq: record.seq, offset: record.at, cause }),
+            Decision::Resume => None,
+            _ => stop,
+        })
+    }
+}
+
 impl Standing {
     /// Where the history that `genesis` began starts.
     const fn at_start(genesis: &Genesis, chain: Chain) -> Self {
@@ -82,6 +99,7 @@ impl Standing {
             policy: genesis.policy_fingerprint,
             engine: genesis.engine,
             stop: None,
+            policy_offset: None,
         }
     }
 }
@@ -101,14 +119,42 @@ impl Scored {
         ahead: VecDeque<Journalled>,
         scoring: &Scoring,
     ) -> Self {
-        let engine = PartitionEngine::new(Settings {
-            policy: Arc::clone(&scoring.policy),
-            salt: genesis.lineage,
-            audit: scoring.audit,
-        })
-        .with_roll_ups(scoring.roll_ups);
+        let engine =
+            PartitionEngine::new(settings(scoring, &genesis)).with_roll_ups(scoring.roll_ups);
         let standing = Standing::at_start(&genesis, chain);
         let committed = chain.seq().map(|_genesis| standing);
+        Self::with(engine, genesis, standing, committed, ahead)
+    }
+
+    /// A partition whose `engine` comes from a snapshot of `point`, where its journal stood at `chain` and `stop` was in force; `ahead`:
+    /// the rest of that journal.
+    pub(super) fn restored(
+        engine: PartitionEngine,
+        point: SnapshotPoint,
+        chain: Chain,
+        stop: Option<Stop>,
+        ahead: VecDeque<Journalled>,
+    ) -> Self {
+        let standing = Standing {
+            offset_next: point.offset_next,
+            chain,
+            reference_offset_next: point.reference_offset_next,
+            policy_offset_next: point.policy_offset.map_or(0, |offset| offset + 1),
+            policy: point.policy_fingerprint,
+            policy_offset: point.policy_offset,
+            engine: point.engine,
+            stop,
+        };
+        Self::with(engine, point.genesis, standing, Some(standing), ahead)
+    }
+
+    fn with(
+        engine: PartitionEngine,
+        genesis: Genesis,
+        standing: Standing,
+        committed: Option<Standing>,
+        ahead: VecDeque<Journalled>,
+    ) -> Self {
         let mut scored = Self {
             engine,
             genesis,
@@ -121,6 +167,7 @@ impl Scored {
             breaker: Breaker::new(DeadLetterLimit::default()),
             breaker_committed: Breaker::new(DeadLetterLimit::default()),
             trip: None,
+            has_erased: false,
         };
         scored.hash_committed = scored.hash();
         scored
@@ -133,6 +180,61 @@ impl Scored {
         (self.program, self.breaker) = (program, Breaker::new(limit));
         self.breaker_committed.clone_from(&self.breaker);
         self
+    }
+
+    /// The same, of whom snapshots will be taken.
+    pub(super) fn with_changes_noted(mut self) -> Self {
+        self.engine = self.engine.with_changes_noted();
+        self
+    }
+
+    /// Where the partition stands, as its snapshot says it.
+    ///
+    /// # Panics
+    /// Before the genesis is written.
+    pub(super) fn point(&self, partition: i32) -> SnapshotPoint {
+        let Standing {
+            offset_next,
+            chain,
+            reference_offset_next,
+            policy,
+            policy_offset,
+            engine,
+            ..
+        } = self.standing;
+        SnapshotPoint {
+            layout: LAYOUT,
+            engine,
+            genesis: self.genesis.clone(),
+            partition,
+            offset_next,
+            seq: chain.seq().expect("the genesis comes before any commit"),
+            journal_hash: chain.hash(),
+            reference_offset_next,
+            policy_fingerprint: policy,
+            policy_offset,
+        }
+    }
+
+    /// All of the state, as of the last commit.
+    pub(super) fn image(&mut self) -> Image {
+        self.has_erased = false;
+        self.engine.image()
+    }
+
+    /// What has changed of it since the last image.
+    pub(super) fn changes(&mut self) -> Image {
+        self.engine.changes()
+    }
+
+    /// A customer was erased since the last image of all of the state.
+    pub(super) const fn has_erased(&self) -> bool {
+        self.has_erased
+    }
+
+    /// An older snapshot is still there that holds an erased customer.
+    pub(super) const fn note_erasure(&mut self) {
+        self.has_erased = true;
     }
 
     /// The next offset to handle.
@@ -206,7 +308,9 @@ impl Scored {
         self.is_touched = true;
         self.trip = self.breaker.note(record.is_err());
         self.standing.offset_next = offset + 1;
+        let before = effects.len();
         self.engine.handle(Input::Record { offset, record }, effects);
+        self.has_erased |= effects[before..].iter().any(is_erasure);
     }
 
     /// The journal record that begins this partition's history, or the reign of this program's engine over it, if it is not written yet.
@@ -296,13 +400,13 @@ impl Scored {
         let (reference_offset, fingerprint) = (*offset, *fingerprint);
         let decision = Decision::Policy { reference_offset, fingerprint };
         let (record, value) = self.standing.chain.write(self.standing.offset_next, decision);
-        self.score_by(record.seq, fingerprint, policy);
+        self.score_by(record.seq, reference_offset, fingerprint, policy);
         Some(value)
     }
 
-    fn score_by(&mut self, seq: u64, fingerprint: u64, policy: &Arc<Policy>) {
+    fn score_by(&mut self, seq: u64, offset: i64, fingerprint: u64, policy: &Arc<Policy>) {
         self.is_touched = true;
-        self.standing.policy = fingerprint;
+        (self.standing.policy, self.standing.policy_offset) = (fingerprint, Some(offset));
         self.engine.handle(Input::Policy { seq, policy: Arc::clone(policy) }, &mut Vec::new());
     }
 
@@ -350,7 +454,7 @@ impl Scored {
             Decision::Policy { reference_offset, .. } => {
                 let Some(found) = reference.policy(reference_offset) else { return false };
                 self.standing.policy_offset_next = reference_offset + 1;
-                self.score_by(record.seq, found.fingerprint, &found.policy);
+                self.score_by(record.seq, reference_offset, found.fingerprint, &found.policy);
             }
             Decision::Tick { time } => {
                 self.engine.handle(Input::Tick { seq: record.seq, time }, effects)
@@ -427,6 +531,15 @@ impl Scored {
         let is_hashed = cfg!(debug_assertions) && self.engine.customer_count() <= HASHED_CUSTOMERS;
         is_hashed.then(|| self.engine.state_hash())
     }
+}
+
+/// What the engine of a history is made with.
+pub(super) fn settings(scoring: &Scoring, genesis: &Genesis) -> Settings {
+    Settings { policy: Arc::clone(&scoring.policy), salt: genesis.lineage, audit: scoring.audit }
+}
+
+const fn is_erasure(effect: &Effect) -> bool {
+    matches!(&effect.action, Action::Publish(output) if matches!(output.body, OutputBody::CustomerErased { .. }))
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ impl Worker {
     /// If the open transaction cannot be ended, or the client refuses.
     pub(super) fn rebalance(&mut self, rebalance: &Rebalance) -> Result<()> {
         let worker = self.number;
+        self.note_generation();
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = numbers(list);
@@ -58,7 +59,7 @@ impl Worker {
                 self.tell_drained(started);
                 let partitions = numbers(list);
                 let revoked = partitions.len();
-                partitions.into_iter().for_each(|partition| self.give_back(partition));
+                partitions.into_iter().for_each(|partition| self.give_back(partition, is_lost));
                 member::answer(&self.member, rebalance)
                     .map_err(Error::while_doing("giving partitions back"))?;
                 let fact = Fact::Rebalanced { worker, assigned: 0, revoked, is_lost };
@@ -107,10 +108,13 @@ impl Worker {
         self.shared.observer.observe(Fact::PartitionAssigned { partition });
     }
 
-    fn give_back(&mut self, partition: i32) {
+    fn give_back(&mut self, partition: i32, is_lost: bool) {
         self.queue.release(self.shared.topics.events(), partition);
-        if let Some(Owned { phase: Phase::Reading(_), .. }) = self.partitions.remove(&partition) {
-            self.restorer.close_journal(partition);
+        if let Some(owned) = self.partitions.remove(&partition) {
+            if let Phase::Reading(_) = owned.phase {
+                self.restorer.close_journal(partition);
+            }
+            self.part_with(partition, owned, is_lost);
         }
         self.shared.live.partitions.remove(&partition);
         self.shared.observer.observe(Fact::PartitionRevoked { partition });

@@ -15,16 +15,20 @@ use rdkafka::{Offset, TopicPartitionList};
 use thiserror::Error;
 
 use super::error::{Error, Result};
+use super::loading::{Answer, Loader, Loading, wanted};
 use super::member::Member;
 use super::native;
 use super::offsets;
-use super::partition::{Journalled, Position, Scored};
+use super::partition::{Journalled, Position, Scored, Stop};
 use super::reference::{ReferenceLog, refuse_lasting};
 use super::settings::{Delivery, KafkaSettings, Scoring};
 use super::topics::{EventsTopic, Topics};
 use super::upgrade::{self, Base};
+use crate::engine::PartitionEngine;
+use crate::snapshot::Loaded;
 use crate::wire::{
-    self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, RecordRef, policy_fingerprint,
+    self, Chain, Decision, Expect, Genesis, JournalError, RESET_MARK, RecordRef, SnapshotPoint,
+    Step, policy_fingerprint,
 };
 
 /// One question to the broker; it is asked again until the step is overdue.
@@ -87,10 +91,10 @@ pub(super) enum Refusal {
     )]
     PolicyLost { offset: i64 },
     #[error(
-        "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}: set retention.ms=-1 and \
-         retention.bytes=-1 on it (history already deleted cannot be scored again: `goodfaith reset --partial` begins with what is left)"
+        "topic {topic} reaches back to offset {start} only, and its state needs it from offset {needed}{snapshots}: set retention.ms=-1 \
+         and retention.bytes=-1 on it (history already deleted cannot be scored again: `goodfaith reset --partial` begins with what is left)"
     )]
-    LogTruncated { topic: String, start: i64, needed: i64 },
+    LogTruncated { topic: String, start: i64, needed: i64, snapshots: String },
     #[error(
         "topic {topic} ends at offset {end}, before the committed offset {committed}: the log has lost records"
     )]
@@ -141,6 +145,16 @@ pub(super) struct Reading {
     begun: Chain,
     is_at_end: bool,
     problem: Option<JournalError>,
+    snapshot: Snapshot,
+    /// Time spent on reading the snapshot.
+    loaded_in: Duration,
+}
+
+/// The snapshot of a partition whose journal is read.
+enum Snapshot {
+    Unasked,
+    Loading(Loading),
+    Answered(Box<Answer>),
 }
 
 /// A state on its way.
@@ -149,6 +163,8 @@ pub(super) struct Replay {
     target: Position,
     start: i64,
     pub(super) records: u64,
+    /// What the state was read from.
+    steps: Vec<Step>,
 }
 
 /// Brings partitions back; one a worker.
@@ -160,6 +176,8 @@ pub(super) struct Restorer {
     pub(super) reference: Arc<ReferenceLog>,
     /// The engine of this program: [`ENGINE`](crate::engine::ENGINE), but in tests of an upgrade.
     pub(super) engine: u32,
+    /// Reads snapshots; `None`: there are none.
+    pub(super) loader: Option<Arc<Loader>>,
     /// Reads journals while any is needed.
     pub(super) journal: Option<BaseConsumer>,
     /// Committed offsets are asked for one by one, this one next.
@@ -176,7 +194,20 @@ impl Reading {
             begun: Chain::default(),
             is_at_end: false,
             problem: None,
+            snapshot: Snapshot::Unasked,
+            loaded_in: Duration::ZERO,
         }
+    }
+
+    /// How much of the way to the committed offset is behind, from 0 to 1.
+    pub(super) fn ratio(&self) -> f64 {
+        let (Snapshot::Loading(loading), Some(genesis), Some(committed)) =
+            (&self.snapshot, &self.genesis, self.committed)
+        else {
+            return 0.0;
+        };
+        let (offset_next, share) = loading.progress();
+        share * ratio(genesis.start_offset, offset_next, committed.offset_next)
     }
 
     pub(super) fn take(&mut self, value: &[u8]) {
@@ -238,8 +269,7 @@ impl Reading {
 impl Replay {
     /// Records of the log from `start` to the target that are behind, from 0 to 1.
     pub(super) fn ratio(&self) -> f64 {
-        let all = (self.target.offset_next - self.start).max(1);
-        (self.scored.offset_next() - self.start) as f64 / all as f64
+        ratio(self.start, self.scored.offset_next(), self.target.offset_next)
     }
 
     /// Handles one record again. One that is not part of what is to be restored changes nothing.
@@ -285,12 +315,24 @@ impl Replay {
         Ok(())
     }
 
-    /// The state, which must be the one that was committed.
-    pub(super) fn finish(mut self, reference: &ReferenceLog) -> Result<Scored, Refusal> {
+    /// The state, which must be the one that was committed, and the steps of the snapshot it rests on.
+    pub(super) fn finish(
+        mut self,
+        reference: &ReferenceLog,
+    ) -> Result<(Scored, Vec<Step>), Refusal> {
         self.repeat_until(self.target.offset_next, reference)?;
         self.scored.commit();
-        if self.scored.position() == self.target { Ok(self.scored) } else { Err(Refusal::Diverged) }
+        if self.scored.position() != self.target {
+            return Err(Refusal::Diverged);
+        }
+        Ok((self.scored, self.steps))
     }
+}
+
+/// How much of the way from `start` to `end` is behind at `at`, from 0 to 1.
+#[expect(clippy::cast_precision_loss, reason = "a share, for people")]
+fn ratio(start: i64, at: i64, end: i64) -> f64 {
+    (at - start).max(0) as f64 / (end - start).max(1) as f64
 }
 
 impl Restorer {
@@ -384,7 +426,7 @@ impl Restorer {
         &self,
         member: &Member,
         partition: i32,
-        reading: &Reading,
+        reading: &mut Reading,
         waited: Duration,
         doubted: Duration,
     ) -> Result<Next> {
@@ -397,12 +439,13 @@ impl Restorer {
     pub(super) fn conclude_from(
         &self,
         partition: i32,
-        reading: &Reading,
+        reading: &mut Reading,
         waited: Duration,
         doubted: Duration,
         is_decided: impl FnOnce() -> bool,
         ends: impl FnOnce() -> Result<(i64, i64), KafkaError>,
     ) -> Result<Next> {
+        let waited = waited.saturating_sub(reading.loaded_in);
         if !reading.is_done(self.settings.delivery) {
             return wait(partition, "reading the journal", waited, "no answer");
         }
@@ -421,12 +464,40 @@ impl Restorer {
         if reading.is_empty() && !is_decided() {
             return wait(partition, "reading the journal", waited, "a transaction is open in it");
         }
+        if !self.is_loaded(partition, reading)? {
+            return Ok(Next::Wait);
+        }
         match ends() {
             Ok((start, end)) => self.place(reading, start, end),
             Err(error) => {
                 wait(partition, "asking for the ends of the log", waited, &error.to_string())
             }
         }
+    }
+
+    /// Whether the snapshot of a partition, if there may be one, has been read.
+    fn is_loaded(&self, partition: i32, reading: &mut Reading) -> Result<bool> {
+        let (Some(loader), Some(genesis), Some(committed), None) =
+            (&self.loader, &reading.genesis, reading.committed, &reading.problem)
+        else {
+            return Ok(true);
+        };
+        match &reading.snapshot {
+            Snapshot::Answered(_) => return Ok(true),
+            Snapshot::Loading(loading) => {
+                reading.loaded_in = loading.elapsed();
+                let Some(answer) = loading.answer() else { return Ok(false) };
+                reading.snapshot = Snapshot::Answered(Box::new(answer));
+                return Ok(true);
+            }
+            Snapshot::Unasked => {}
+        }
+        let rest = reading.rest.iter().take_while(|entry| entry.record.seq <= committed.mark.seq);
+        let hashes =
+            std::iter::once(reading.begun.hash()).chain(rest.map(|entry| entry.chain.hash()));
+        let wanted = wanted(genesis.clone(), partition, committed.offset_next, hashes.collect());
+        reading.snapshot = Snapshot::Loading(loader.begin(wanted)?);
+        Ok(false)
     }
 
     /// Whether the journal is passed to its very end, beyond which no transaction is undecided. The end of what can be seen is not
@@ -441,29 +512,38 @@ impl Restorer {
     }
 
     /// Where a journal that is read puts its partition, whose log reaches from `start` to `end`.
-    fn place(&self, reading: &Reading, start: i64, end: i64) -> Result<Next> {
+    fn place(&self, reading: &mut Reading, start: i64, end: i64) -> Result<Next> {
         if let Some(problem) = &reading.problem {
             return Ok(Next::Refuse(Refusal::Journal(problem.clone())));
         }
         let Some(genesis) = reading.genesis.clone() else {
             let genesis = self.genesis(start)?;
-            let scored = self.scored(genesis, Chain::default(), VecDeque::new());
-            return Ok(Next::Place(Phase::Running(Box::new(scored)), start));
+            let scored = Scored::new(genesis, Chain::default(), VecDeque::new(), &self.scoring);
+            return Ok(Next::Place(Phase::Running(Box::new(self.equipped(scored))), start));
         };
-        if let Err(refusal) = self
-            .examine(&genesis, start)
+        let Answer { found, passed_over } = match &mut reading.snapshot {
+            Snapshot::Answered(answer) => std::mem::take(&mut **answer),
+            Snapshot::Unasked | Snapshot::Loading(_) => Answer::default(),
+        };
+        let base = match found.as_ref().map(|found| &found.manifest.point) {
+            Some(&SnapshotPoint { offset_next, seq, engine, .. }) => {
+                Base { offset_next, seq, engine }
+            }
+            None => Base { offset_next: genesis.start_offset, seq: 0, engine: genesis.engine },
+        };
+        let from = base.offset_next;
+        let examined = self
+            .examine(&genesis)
             .and_then(|()| self.examine_policies(reading))
+            .and_then(|()| self.reach(start, from, passed_over))
             .and_then(|()| {
-                let base =
-                    Base { offset_next: genesis.start_offset, seq: 0, engine: genesis.engine };
                 upgrade::examine(&base, reading.rest.iter(), reading.committed, self.engine)
-            })
-        {
+            });
+        if let Err(refusal) = examined {
             return Ok(Next::Refuse(refusal));
         }
-        let from = genesis.start_offset;
-        let lineage = genesis.lineage;
-        let scored = self.scored(genesis, reading.begun, reading.rest.clone());
+        let (begins, lineage) = (genesis.start_offset, genesis.lineage);
+        let (scored, steps) = self.state(reading, genesis, found);
         Ok(match reading.committed {
             None if self.settings.delivery == Delivery::ExactlyOnce => {
                 Next::Refuse(Refusal::OffsetLost(self.settings.group_id.clone()))
@@ -472,17 +552,40 @@ impl Restorer {
             Some(target) => match self.agree(reading, lineage, target, end) {
                 Err(refusal) => Next::Refuse(refusal),
                 Ok(()) => {
-                    let replay = Replay { scored, target, start: from, records: 0 };
+                    let replay = Replay { scored, target, start: begins, records: 0, steps };
                     Next::Place(Phase::Replaying(Box::new(replay)), from)
                 }
             },
         })
     }
 
-    /// A partition about to follow its journal here.
-    fn scored(&self, genesis: Genesis, chain: Chain, ahead: VecDeque<Journalled>) -> Scored {
-        let limit = self.settings.limits.dead_letters;
-        Scored::new(genesis, chain, ahead, &self.scoring).handled_by(self.engine, limit)
+    /// The state to go on from: a snapshot's, or that at the beginning.
+    fn state(
+        &self,
+        reading: &Reading,
+        genesis: Genesis,
+        found: Option<Loaded<PartitionEngine>>,
+    ) -> (Scored, Vec<Step>) {
+        // Its journal was compared with this one, so it is in it.
+        let chain = found.as_ref().and_then(|found| reading.chain_at(found.manifest.point.seq));
+        let (Some(Loaded { state, manifest, is_followed }), Some(chain)) = (found, chain) else {
+            let scored = Scored::new(genesis, reading.begun, reading.rest.clone(), &self.scoring);
+            return (self.equipped(scored), Vec::new());
+        };
+        let is_after = |entry: &&Journalled| manifest.point.seq < entry.record.seq;
+        let ahead = reading.rest.iter().filter(is_after).cloned().collect();
+        let stop = Stop::after(reading.rest.iter().filter(|entry| !is_after(entry)));
+        let mut scored = self.equipped(Scored::restored(state, manifest.point, chain, stop, ahead));
+        if is_followed {
+            scored.note_erasure();
+        }
+        (scored, manifest.steps)
+    }
+
+    /// The same partition, with what holds for all of them here.
+    fn equipped(&self, scored: Scored) -> Scored {
+        let scored = scored.handled_by(self.engine, self.settings.limits.dead_letters);
+        if self.loader.is_some() { scored.with_changes_noted() } else { scored }
     }
 
     /// The beginning of a history at `start_offset`.
@@ -500,8 +603,8 @@ impl Restorer {
         })
     }
 
-    /// Whether a history that began with `genesis` can go on here, on a log that reaches back to `start`.
-    fn examine(&self, genesis: &Genesis, start: i64) -> Result<(), Refusal> {
+    /// Whether a history that began with `genesis` can go on here.
+    fn examine(&self, genesis: &Genesis) -> Result<(), Refusal> {
         let topic = || self.topics.events().to_owned();
         let ids = (genesis.events_topic_id, self.events.id);
         if matches!(ids, (Some(then), Some(now)) if then != now) {
@@ -514,11 +617,21 @@ impl Restorer {
         if genesis.policy_fingerprint != policy_fingerprint(&self.scoring.policy) {
             return Err(Refusal::OtherPolicy { found: genesis.policy_version.to_string() });
         }
-        let needed = genesis.start_offset;
-        if needed < start {
-            return Err(Refusal::LogTruncated { topic: topic(), start, needed });
-        }
         Ok(())
+    }
+
+    /// Whether a log that reaches back to `start` reaches the offset `needed`.
+    fn reach(&self, start: i64, needed: i64, passed_over: usize) -> Result<(), Refusal> {
+        if start <= needed {
+            return Ok(());
+        }
+        let snapshots = match (&self.loader, passed_over) {
+            (None, _) => ", as snapshots are off (snapshot.enabled)".to_owned(),
+            (Some(_), 0) => ", as there is no snapshot (snapshot.url)".to_owned(),
+            (Some(_), n) => format!(", as none of {n} snapshots can be used"),
+        };
+        let topic = self.topics.events().to_owned();
+        Err(Refusal::LogTruncated { topic, start, needed, snapshots })
     }
 
     /// Whether the policies the journal put in force are still what they were.
@@ -626,6 +739,7 @@ pub(super) mod tests {
             },
             reference: Arc::new(ReferenceLog::new()),
             engine: ENGINE,
+            loader: None,
             journal: None,
             asked_alone: None,
         }
@@ -653,7 +767,7 @@ pub(super) mod tests {
     }
 
     /// Where a journal puts its partition, in words, on a log from offset `start` to 40.
-    fn placed(delivery: Delivery, reading: &Reading, start: i64) -> String {
+    fn placed(delivery: Delivery, reading: &mut Reading, start: i64) -> String {
         match restorer(delivery).place(reading, start, 40).unwrap() {
             Next::Place(Phase::Running(_), offset) => format!("running from {offset}"),
             Next::Place(Phase::Replaying(_), offset) => format!("replaying from {offset}"),
@@ -662,13 +776,13 @@ pub(super) mod tests {
         }
     }
 
-    fn exactly(reading: &Reading) -> String {
+    fn exactly(reading: &mut Reading) -> String {
         placed(Delivery::ExactlyOnce, reading, 0)
     }
 
     #[test]
     fn a_partition_without_history_begins_one_where_its_log_begins() {
-        assert_eq!(placed(Delivery::ExactlyOnce, &read(&[], None), 7), "running from 7");
+        assert_eq!(placed(Delivery::ExactlyOnce, &mut read(&[], None), 7), "running from 7");
     }
 
     #[test]
@@ -681,7 +795,7 @@ pub(super) mod tests {
     #[test]
     fn a_history_is_replayed_from_its_beginning() {
         let (values, position) = history(|_| {});
-        assert_eq!(exactly(&read(&values, Some(position))), "replaying from 10");
+        assert_eq!(exactly(&mut read(&values, Some(position))), "replaying from 10");
     }
 
     #[test]
@@ -698,9 +812,13 @@ pub(super) mod tests {
     #[test]
     fn a_committed_offset_that_vanished_is_believed_only_at_least_once() {
         let (values, _) = history(|_| {});
-        let reading = read(&values, None);
-        assert!(exactly(&reading).contains("offsets.retention.minutes"), "{}", exactly(&reading));
-        assert_eq!(placed(Delivery::AtLeastOnce, &reading, 0), "running from 10");
+        let mut reading = read(&values, None);
+        assert!(
+            exactly(&mut reading).contains("offsets.retention.minutes"),
+            "{}",
+            exactly(&mut reading)
+        );
+        assert_eq!(placed(Delivery::AtLeastOnce, &mut reading, 0), "running from 10");
     }
 
     #[test]
@@ -714,7 +832,7 @@ pub(super) mod tests {
         ];
         for (change, says) in cases {
             let (values, position) = history(change);
-            let told = exactly(&read(&values, Some(position)));
+            let told = exactly(&mut read(&values, Some(position)));
             assert!(told.starts_with("refused") && told.contains(says), "{told}");
         }
     }
@@ -722,15 +840,15 @@ pub(super) mod tests {
     #[test]
     fn a_deployment_moves_to_the_next_engine_when_drained_and_never_back() {
         let (values, position) = history(|_| {});
-        let placed = |engine, reading: &Reading| {
+        let placed = |engine, mut reading: Reading| {
             let restorer = Restorer { engine, ..restorer(Delivery::ExactlyOnce) };
-            match restorer.place(reading, 0, 40).unwrap() {
+            match restorer.place(&mut reading, 0, 40).unwrap() {
                 Next::Place(Phase::Replaying(replay), _) => Ok(replay),
                 Next::Refuse(refusal) => Err(refusal.to_string()),
                 _ => panic!("neither replayed nor refused"),
             }
         };
-        let loaded = placed(ENGINE + 1, &read(&values, Some(position))).err().unwrap();
+        let loaded = placed(ENGINE + 1, read(&values, Some(position))).err().unwrap();
         assert!(loaded.contains("goodfaith drain"), "{loaded}");
 
         // A history of which nothing was handled yet leaves nothing to be handled again.
@@ -739,14 +857,86 @@ pub(super) mod tests {
         let lineage = chain.read(&journal[0]).map(|_| position.mark.lineage).unwrap();
         let mark = CommitMark { lineage, seq: 0, hash: chain.hash(), reference_offset_next: 0 };
         let drained = Position { offset_next: 10, mark };
-        let replay = placed(ENGINE + 1, &read(&journal, Some(drained))).unwrap();
-        let mut scored = replay.finish(&ReferenceLog::new()).unwrap();
+        let replay = placed(ENGINE + 1, read(&journal, Some(drained))).unwrap();
+        let (mut scored, _) = replay.finish(&ReferenceLog::new()).unwrap();
         journal.push(scored.begin().expect("the new engine says so first"));
         scored.commit();
         let moved = Some(scored.position());
-        assert!(placed(ENGINE + 1, &read(&journal, moved)).is_ok());
-        let older = placed(ENGINE, &read(&journal, moved)).err().unwrap();
+        assert!(placed(ENGINE + 1, read(&journal, moved)).is_ok());
+        let older = placed(ENGINE, read(&journal, moved)).err().unwrap();
         assert!(older.contains(concat!("goodfaith ", env!("CARGO_PKG_VERSION"))), "{older}");
+    }
+
+    /// The same reading, and the snapshot that `engine` left at `position`.
+    fn with_snapshot(mut reading: Reading, engine: u32, position: Position) -> Reading {
+        let genesis = reading.genesis.clone().unwrap();
+        let settings =
+            super::super::partition::settings(&restorer(Delivery::ExactlyOnce).scoring, &genesis);
+        let mut state = PartitionEngine::new(settings.clone());
+        let offset = position.offset_next - 1;
+        let rejected = wire::decode(
+            RecordRef { key: None, value: None, headers: &[], timestamp_ms: None },
+            Expect::EventsTopic,
+        );
+        state.handle(crate::engine::Input::Record { offset, record: rejected }, &mut Vec::new());
+        state.commit();
+        let CommitMark { seq, hash, reference_offset_next, .. } = position.mark;
+        let point = SnapshotPoint {
+            layout: crate::engine::LAYOUT,
+            engine,
+            policy_fingerprint: genesis.policy_fingerprint,
+            genesis,
+            partition: 0,
+            offset_next: position.offset_next,
+            seq,
+            journal_hash: hash,
+            reference_offset_next,
+            policy_offset: None,
+        };
+        let manifest = wire::Manifest {
+            point,
+            taken_ms: 0,
+            steps: Vec::new(),
+            customers: 0,
+            supersedes: false,
+        };
+        let found = Some(Loaded { state, manifest, is_followed: false });
+        reading.snapshot = Snapshot::Answered(Box::new(Answer { found, passed_over: 0 }));
+        reading
+    }
+
+    #[test]
+    fn a_loaded_deployment_moves_to_the_next_engine_from_the_snapshot_it_was_drained_to() {
+        let (mut values, position) = history(|_| {});
+        let next = ENGINE + 1;
+        let placed = |engine, mut reading: Reading| {
+            let restorer = Restorer { engine, ..restorer(Delivery::ExactlyOnce) };
+            match restorer.place(&mut reading, 0, 40).unwrap() {
+                Next::Place(Phase::Replaying(replay), from) => Ok((replay, from)),
+                Next::Refuse(refusal) => Err(refusal.to_string()),
+                _ => panic!("neither replayed nor refused"),
+            }
+        };
+        let drained = || with_snapshot(read(&values, Some(position)), ENGINE, position);
+        let (replay, from) = placed(next, drained()).unwrap();
+        assert_eq!(from, position.offset_next, "nothing is handled again");
+        let (mut scored, _) = replay.finish(&ReferenceLog::new()).unwrap();
+        let begins = scored.begin().expect("the new engine says so first");
+        scored.commit();
+        let (moved, left) = (scored.position(), scored.point(0));
+        assert_eq!(left.engine, next);
+
+        // Its own snapshots, and the one it began from, are good to go on from; for the old engine none is.
+        values.push(begins);
+        let read = || read(&values, Some(moved));
+        assert!(placed(next, with_snapshot(read(), next, moved)).is_ok());
+        assert!(placed(next, with_snapshot(read(), ENGINE, position)).is_ok());
+        for reading in
+            [read(), with_snapshot(read(), ENGINE, position), with_snapshot(read(), next, moved)]
+        {
+            let told = placed(ENGINE, reading).err().unwrap();
+            assert!(told.contains("run that version, or a later one"), "{told}");
+        }
     }
 
     #[test]
@@ -760,9 +950,9 @@ pub(super) mod tests {
         values.push(chain.write(30, Decision::Policy { reference_offset: 0, fingerprint }).1);
         position.mark = CommitMark { seq: 3, hash: chain.hash(), ..position.mark };
         let placed = |log: ReferenceLog| {
-            let reading = read(&values, Some(position));
+            let mut reading = read(&values, Some(position));
             let restorer = Restorer { reference: Arc::new(log), ..restorer(Delivery::ExactlyOnce) };
-            match restorer.place(&reading, 0, 40).unwrap() {
+            match restorer.place(&mut reading, 0, 40).unwrap() {
                 Next::Place(_, offset) => format!("from {offset}"),
                 Next::Refuse(refusal) => refusal.to_string(),
                 Next::Wait | Next::Doubt | Next::Again => "neither".to_owned(),
@@ -777,26 +967,28 @@ pub(super) mod tests {
     #[test]
     fn a_broker_that_tells_no_topic_id_is_no_reason_to_refuse() {
         let (values, position) = history(|genesis| genesis.events_topic_id = None);
-        assert_eq!(exactly(&read(&values, Some(position))), "replaying from 10");
+        assert_eq!(exactly(&mut read(&values, Some(position))), "replaying from 10");
     }
 
     #[test]
     fn a_log_that_no_longer_holds_the_history_is_refused_with_the_setting() {
         let (values, position) = history(|_| {});
-        let reading = read(&values, Some(position));
-        assert_eq!(placed(Delivery::ExactlyOnce, &reading, 10), "replaying from 10");
-        let told = placed(Delivery::ExactlyOnce, &reading, 11);
+        let mut reading = read(&values, Some(position));
+        assert_eq!(placed(Delivery::ExactlyOnce, &mut reading, 10), "replaying from 10");
+        let told = placed(Delivery::ExactlyOnce, &mut reading, 11);
         assert!(told.contains("retention.ms=-1") && told.contains("retention.bytes=-1"), "{told}");
         let ahead = Position { offset_next: 41, ..position };
-        assert!(exactly(&read(&values, Some(ahead))).contains("has lost records"));
+        assert!(exactly(&mut read(&values, Some(ahead))).contains("has lost records"));
     }
 
     #[test]
     fn a_journal_with_a_gap_or_of_another_history_is_refused() {
         let (values, position) = history(|_| {});
         let gap = [values[0].clone(), values[2].clone()];
-        assert!(exactly(&read(&gap, Some(position))).contains("journal record 2 stands where 1"));
+        assert!(
+            exactly(&mut read(&gap, Some(position))).contains("journal record 2 stands where 1")
+        );
         let (_, elsewhere) = history(|_| {});
-        assert!(exactly(&read(&values, Some(elsewhere))).contains("not the one the offset"));
+        assert!(exactly(&mut read(&values, Some(elsewhere))).contains("not the one the offset"));
     }
 }

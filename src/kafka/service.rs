@@ -5,18 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::error::{Error, Result};
-use super::fact::Observer;
+use super::fact::{Fact, Observer};
+use super::loading::{Loader, Permits};
 use super::reference::{ReferenceLog, ReferenceReader};
 use super::settings::{KafkaSettings, Scoring};
 use super::topics::Topics;
-use super::worker::{Shared, Worker};
+use super::worker::{Saver, Shared, Worker};
 use crate::live::Live;
+use crate::snapshot::{SnapshotFact, Snapshots, Uploader};
 
 /// Running workers.
 pub struct Service {
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     first_error: Arc<Mutex<Option<Error>>>,
+    /// Dropped last: then all snapshots are written.
+    saver: Option<Arc<Saver>>,
 }
 
 impl Service {
@@ -27,6 +31,7 @@ impl Service {
     pub fn start(
         settings: KafkaSettings,
         scoring: Scoring,
+        snapshots: Option<Snapshots>,
         live: Arc<Live>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
@@ -39,9 +44,24 @@ impl Service {
             None => random_name()?,
         };
         let stop = Arc::new(AtomicBool::new(false));
-        let mut service =
-            Self { threads: Vec::new(), stop: Arc::clone(&stop), first_error: Arc::default() };
+        let mut service = Self {
+            threads: Vec::new(),
+            stop: Arc::clone(&stop),
+            first_error: Arc::default(),
+            saver: None,
+        };
         let reference = service.start_reference(&settings, &topics, &observer)?;
+        let saver = snapshots.as_ref().map(|snapshots| saver(snapshots, &observer)).transpose()?;
+        service.saver.clone_from(&saver);
+        let loader = snapshots.map(|snapshots| {
+            Arc::new(Loader {
+                snapshots,
+                scoring: scoring.clone(),
+                reference: Arc::clone(&reference),
+                observer: Arc::clone(&observer),
+                permits: Permits::new(),
+            })
+        });
         let shared = Arc::new(Shared {
             settings: Arc::new(settings),
             scoring,
@@ -50,6 +70,8 @@ impl Service {
             reference,
             live,
             observer,
+            loader,
+            saver,
             instance,
             stop,
             started: AtomicI64::new(0),
@@ -113,7 +135,7 @@ impl Service {
         self.threads.iter().any(JoinHandle::is_finished)
     }
 
-    /// Waits until it has stopped.
+    /// Waits until it has stopped, and the last snapshots are written.
     ///
     /// # Errors
     /// The first that ended a worker.
@@ -130,6 +152,7 @@ impl Service {
             // Its panic, if any, is the error already.
             drop(thread.join());
         }
+        self.saver = None;
     }
 }
 
@@ -145,6 +168,14 @@ impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service").field("threads", &self.threads.len()).finish_non_exhaustive()
     }
+}
+
+/// Writes snapshots and tells of them.
+fn saver(snapshots: &Snapshots, observer: &Arc<dyn Observer>) -> Result<Arc<Saver>> {
+    let (store, observer) = (Arc::clone(&snapshots.store), Arc::clone(observer));
+    let tell = Box::new(move |fact: SnapshotFact<'_>| observer.observe(Fact::Snapshot(fact)));
+    let uploader = Uploader::start(store, tell).map_err(Error::Thread)?;
+    Ok(Arc::new(Saver { uploader, interval: snapshots.interval }))
 }
 
 /// A name for the life of this process.

@@ -34,6 +34,12 @@ pub(super) mod name {
     pub(in super::super) const TRANSACTIONS_ABORTED: &str = "goodfaith_transactions_aborted_total";
     pub(in super::super) const PRODUCERS_RETIRED: &str = "goodfaith_producers_retired_total";
     pub(in super::super) const POLICY_REJECTIONS: &str = "goodfaith_policy_rejections_total";
+    pub(in super::super) const SNAPSHOTS: &str = "goodfaith_snapshots_total";
+    pub(in super::super) const SNAPSHOT_FAILURES: &str = "goodfaith_snapshot_failures_total";
+    pub(in super::super) const SNAPSHOTS_PASSED_OVER: &str =
+        "goodfaith_snapshots_passed_over_total";
+    pub(in super::super) const SNAPSHOT_BYTES: &str = "goodfaith_snapshot_bytes_total";
+    pub(in super::super) const SNAPSHOT_DURATION: &str = "goodfaith_snapshot_duration_seconds";
     pub(super) const WARMING: &str = "goodfaith_detectors_warming";
     pub(super) const POLICY_INFO: &str = "goodfaith_policy_info";
     pub(super) const BUILD_INFO: &str = "goodfaith_build_info";
@@ -50,7 +56,7 @@ pub(super) mod name {
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 14] = [
     (name::EVENTS, "Records of the events topic handled and committed."),
     (name::DEAD_LETTERS, "Records set aside, by reason."),
     (name::DUPLICATES, "Events seen before."),
@@ -64,9 +70,13 @@ const COUNTERS: [(&str, &str); 10] = [
     (name::TRANSACTIONS_ABORTED, "Transactions undone; their events are handled again."),
     (name::PRODUCERS_RETIRED, "Producers replaced because nobody knew how a transaction ended."),
     (name::POLICY_REJECTIONS, "Policies published that could not come into force in flight."),
+    (name::SNAPSHOTS, "Snapshots written: all of a partition's state, or what changed of it."),
+    (name::SNAPSHOT_FAILURES, "Snapshots that could not be written."),
+    (name::SNAPSHOTS_PASSED_OVER, "Snapshots that could not be used."),
+    (name::SNAPSHOT_BYTES, "Bytes of snapshots written."),
 ];
 
-const HISTOGRAMS: [(&str, &str); 4] = [
+const HISTOGRAMS: [(&str, &str); 5] = [
     (name::HANDLE_DURATION, "Time to decode, handle and encode a batch."),
     (name::PUBLISH_DURATION, "Time from asking for a commit to its answer."),
     (
@@ -77,6 +87,7 @@ const HISTOGRAMS: [(&str, &str); 4] = [
         name::DRAIN_DURATION,
         "Time to end what is under way when partitions, or the worker that has them, go.",
     ),
+    (name::SNAPSHOT_DURATION, "Time to write a snapshot."),
 ];
 
 const GAUGES: [(&str, &str); 5] = [
@@ -167,8 +178,14 @@ fn describe() {
         name::TRANSACTIONS_ABORTED,
         name::PRODUCERS_RETIRED,
         name::POLICY_REJECTIONS,
+        name::SNAPSHOT_FAILURES,
+        name::SNAPSHOTS_PASSED_OVER,
+        name::SNAPSHOT_BYTES,
     ] {
         counter!(name).absolute(0);
+    }
+    for kind in ["base", "delta"] {
+        counter!(name::SNAPSHOTS, "kind" => kind).absolute(0);
     }
     for reason in Reason::ALL {
         counter!(name::DEAD_LETTERS, "reason" => reason.as_str()).absolute(0);

@@ -3,6 +3,7 @@
 
 mod metrics;
 mod service;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -222,6 +223,7 @@ impl Observer for Telemetry {
                 debug!(worker, ?elapsed, "What was under way has ended.");
                 histogram!(name::DRAIN_DURATION).record(elapsed);
             }
+            Fact::Snapshot(fact) => snapshot::observe(&fact),
             Fact::PolicyActivated { partition, version, fingerprint } => {
                 let hash = format!("{fingerprint:016x}");
                 info!(partition, version, hash, "Policy in force.");

@@ -19,6 +19,7 @@ mod proto;
 mod record;
 mod say;
 mod shaped;
+mod snapshot;
 mod writer;
 
 pub use dead_letter::{DeadLetter, Prospect, REDRIVE_HEADER, REDRIVES_MAX};
@@ -34,3 +35,7 @@ pub use operation::Operation;
 pub use organisation::{PartError, part_line, read_part};
 pub use partition::partition_of;
 pub use record::{Encoding, Expect, Header, OutRecord, RecordRef};
+pub use snapshot::{
+    Held, Manifest, Part, PartDigest, PartHeader, PartWriter, SnapshotError, SnapshotPoint, Step,
+    StepId,
+};

@@ -17,6 +17,7 @@ use goodfaith::kafka::{
 };
 use goodfaith::live::Live;
 use goodfaith::model::{Catalogue, Event, EventTime, Policy, ReferenceChange};
+use goodfaith::snapshot::{Location, Snapshots, Store};
 use goodfaith::wire::{
     self, Decision, Encoding, Expect, JournalRecord, Origin, OutRecord, RecordRef,
 };
@@ -63,6 +64,8 @@ pub(crate) fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut()
 #[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) settings: KafkaSettings,
+    /// Where its snapshots are, and how often they are taken; `None`: never.
+    pub(crate) snapshots: Option<(Location, Duration)>,
 }
 
 impl Deployment {
@@ -101,7 +104,7 @@ impl Deployment {
             // A member that dies is missed early, so that no test waits for the 45 s of production.
             properties: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
         };
-        Self { settings }
+        Self { settings, snapshots: None }
     }
 
     pub(crate) fn topic(&self, what: &str) -> String {
@@ -120,7 +123,14 @@ impl Deployment {
 
     pub(crate) fn start_with(&self, scoring: Scoring, facts: &Arc<Facts>) -> Service {
         let observer: Arc<dyn Observer> = Arc::clone(facts) as Arc<dyn Observer>;
-        Service::start(self.settings.clone(), scoring, Arc::new(Live::default()), observer).unwrap()
+        let (settings, live) = (self.settings.clone(), Arc::new(Live::default()));
+        Service::start(settings, scoring, self.open_snapshots(), live, observer).unwrap()
+    }
+
+    fn open_snapshots(&self) -> Option<Snapshots> {
+        let (location, interval) = self.snapshots.clone()?;
+        let store = Store::open(&location, &std::env::vars().collect()).unwrap();
+        Some(Snapshots { store: Arc::new(store), interval })
     }
 
     /// The service as a process of its own, `settings` over what the tests set.
@@ -142,7 +152,14 @@ impl Deployment {
         ] {
             command.args(["--set", &setting]);
         }
-        for setting in settings {
+        let snapshots = self.snapshots.as_ref().map_or_else(
+            || vec!["snapshot.enabled=false".to_owned()],
+            |(location, interval)| {
+                let url = format!("snapshot.url={location}");
+                vec![url, format!("snapshot.interval={}ms", interval.as_millis())]
+            },
+        );
+        for setting in snapshots.iter().map(String::as_str).chain(settings.iter().copied()) {
             command.args(["--set", setting]);
         }
         Process(command.spawn().unwrap())
@@ -728,6 +745,12 @@ impl Facts {
     /// How many of what was told begin so.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         self.told.lock().unwrap().iter().filter(|text| text.starts_with(beginning)).count()
+    }
+
+    /// All that begin so.
+    pub(crate) fn all(&self, beginning: &str) -> Vec<String> {
+        let told = self.told.lock().unwrap();
+        told.iter().filter(|text| text.starts_with(beginning)).cloned().collect()
     }
 
     /// The last that begins so.

@@ -549,7 +549,7 @@ fn place(
     let now = around.now;
     let waited = now.saturating_sub(owned.assigned_at);
     let doubted = owned.doubted_at.map_or(Duration::ZERO, |at| now.saturating_sub(at));
-    let Phase::Reading(reading) = &owned.phase else { return Ok(()) };
+    let Phase::Reading(reading) = &mut owned.phase else { return Ok(()) };
     let is_decided = around.cluster.log("journal", partition).is_decided(owned.journal_position);
     let end = around.cluster.log("events", partition).stable_end();
     let next =
@@ -581,7 +581,7 @@ fn finish(
 ) {
     if let Phase::Replaying(replay) = std::mem::replace(&mut owned.phase, Phase::Locating) {
         match replay.finish(reference) {
-            Ok(scored) => owned.phase = Phase::Running(Box::new(scored)),
+            Ok((scored, _steps)) => owned.phase = Phase::Running(Box::new(scored)),
             Err(refusal) => refuse(partition, owned, &refusal, refusals),
         }
     }

@@ -122,6 +122,9 @@ impl Worker {
             }
             let is_activated = scored.policy() != scored.policy_committed();
             scored.commit();
+            if let Some(saving) = &owned.saving {
+                saving.note_commit();
+            }
             show_policy(&self.shared, *partition, scored);
             if is_activated {
                 let (version, fingerprint) = (&scored.engine().policy().version, scored.policy());

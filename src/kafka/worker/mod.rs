@@ -7,6 +7,7 @@ mod ending;
 mod handling;
 mod holding;
 mod restoring;
+mod saving;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -19,10 +20,13 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode;
 
 use self::holding::{Hold, Room};
+pub(super) use self::saving::Saver;
+use self::saving::Saving;
 use super::clock;
 use super::error::{Error, Result};
 use super::fact::{Fact, Observer};
 use super::failure::Failure;
+use super::loading::Loader;
 use super::member::{self, Member, Rebalances};
 use super::native::FetchQueue;
 use super::offsets;
@@ -58,6 +62,9 @@ pub(super) struct Shared {
     pub(super) reference: Arc<ReferenceLog>,
     pub(super) live: Arc<Live>,
     pub(super) observer: Arc<dyn Observer>,
+    /// Reads snapshots, and takes them on; `None`: there are none.
+    pub(super) loader: Option<Arc<Loader>>,
+    pub(super) saver: Option<Arc<Saver>>,
     /// Names this process among the group's.
     pub(super) instance: String,
     pub(super) stop: Arc<AtomicBool>,
@@ -127,6 +134,8 @@ pub(super) struct Owned {
     customer_bytes: usize,
     /// When the broker was last asked whether an open transaction holds records back, and how many it does.
     unstable: Option<(Instant, i64)>,
+    /// Once it is served, if there are snapshots.
+    saving: Option<Saving>,
 }
 
 impl Owned {
@@ -143,6 +152,7 @@ impl Owned {
             hold: None,
             customer_bytes: 0,
             unstable: None,
+            saving: None,
         }
     }
 }
@@ -180,6 +190,7 @@ impl Worker {
                 scoring: shared.scoring.clone(),
                 reference: Arc::clone(&shared.reference),
                 engine: ENGINE,
+                loader: shared.loader.clone(),
                 journal: None,
                 asked_alone: None,
             },
@@ -250,6 +261,7 @@ impl Worker {
         }
         self.outbox.publisher.serve();
         self.restore()?;
+        self.save();
         self.answer();
         self.retire_tainted()?;
         if let Err(failure) = self.handle_batch() {
@@ -306,7 +318,8 @@ impl Worker {
             drop(member::answer(&self.member, &rebalance));
         }
         let topic = self.shared.topics.events();
-        for partition in std::mem::take(&mut self.partitions).into_keys() {
+        for (partition, owned) in std::mem::take(&mut self.partitions) {
+            self.part_with(partition, owned, false);
             self.queue.release(topic, partition);
             self.shared.live.partitions.remove(&partition);
             self.shared.observer.observe(Fact::PartitionRevoked { partition });

@@ -99,7 +99,10 @@ impl Worker {
             doubted_at.get_or_insert(now);
         }
         match next {
-            Next::Wait | Next::Doubt => {}
+            Next::Wait | Next::Doubt => {
+                let ratio = reading.ratio();
+                self.set_live(partition, |status| status.advance(ratio, waited));
+            }
             Next::Again => {
                 self.restorer.close_journal(partition);
                 self.set_phase(partition, Phase::Locating);
@@ -118,6 +121,7 @@ impl Worker {
                 let is_whole = matches!(&phase, Phase::Replaying(replay) if replay.is_whole());
                 self.set_phase(partition, phase);
                 if is_new {
+                    self.begin_saving(partition, Vec::new());
                     self.tell_restored(partition, 0, true);
                 } else if is_whole {
                     self.finish_replay(partition);
@@ -140,8 +144,9 @@ impl Worker {
             Phase::Replaying(replay) => {
                 let records = replay.records;
                 match replay.finish(&self.restorer.reference) {
-                    Ok(scored) => {
+                    Ok((scored, steps)) => {
                         owned.phase = Phase::Running(Box::new(scored));
+                        self.begin_saving(partition, steps);
                         self.tell_restored(partition, records, false);
                     }
                     Err(refusal) => self.refuse(partition, &refusal),
@@ -211,8 +216,8 @@ impl Worker {
     /// Drops a partition's state and restores it.
     pub(in crate::kafka) fn start_over(&mut self, partition: i32) {
         self.pause(partition);
-        if let Some(owned) = self.partitions.get_mut(&partition) {
-            *owned = Owned::new();
+        if let Some(owned) = self.partitions.insert(partition, Owned::new()) {
+            self.part_with(partition, owned, true);
         }
         let inbox = self.inbox_sender.clone();
         self.set_live(partition, |status| *status = PartitionStatus::restoring(inbox));
