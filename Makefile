@@ -6,7 +6,7 @@ S3 := deploy/s3/s3.sh
 # Property tests draw the same cases every time, so that the same code gives the same result; another seed draws others.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help demo test test-core test-all test-broker test-s3 bench bench-snapshot lint docs
+.PHONY: help demo test test-core test-all test-broker test-s3 faults bench bench-snapshot lint docs
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -25,12 +25,15 @@ test-all: ## Every test that needs no broker
 # The binary is built first, so that the broker is not kept waiting; it is what the tests run as a process.
 WITH_BROKER := --test broker --test operate --test snapshots --test stops --test transactions
 BROKER_TESTS := $(CARGO) test $(WITH_BROKER) -- --ignored --test-threads=1
+# Faults want a broker they may restart. Those that take hours are for `make faults`.
+FAULT_TESTS := $(CARGO) test --test faults -- --ignored --test-threads=1 --skip long_plan
 
 test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one started from its Maven artifacts
 	@if [ -n "$$KAFKA_BOOTSTRAP" ]; then \
 	  $(BROKER_TESTS); \
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
-	  $(CARGO) test $(WITH_BROKER) --no-run && $(KAFKA) with $(BROKER_TESTS); \
+	  $(CARGO) test $(WITH_BROKER) --test faults --no-run && \
+	    $(KAFKA) with $(BROKER_TESTS) && $(KAFKA) with $(FAULT_TESTS); \
 	else \
 	  echo; \
 	  echo "*** THE REAL-BROKER TESTS DID NOT RUN: no JDK and Maven here, and KAFKA_BOOTSTRAP is not set. ***"; \
@@ -40,6 +43,12 @@ test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one
 
 test-s3: ## Snapshots in an object store that speaks S3, a real one started from its Maven artifacts beside a real Apache Kafka
 	$(CARGO) test --test snapshots_s3 --no-run && $(KAFKA) with $(S3) with $(CARGO) test --test snapshots_s3 -- --ignored --test-threads=1
+
+# Flags go in FAULTS; FAULTS=--help lists them.
+faults: export GOODFAITH_FAULTS = $(FAULTS)
+faults: ## Hours of faults on a real Apache Kafka, and control runs without a safeguard: docs/reliability.md
+	$(CARGO) test --features faults --test faults --no-run
+	$(KAFKA) with $(CARGO) test --features faults --test faults -- --ignored --exact long_plan --nocapture
 
 bench: ## How fast the service is, on a real Apache Kafka: about ten minutes
 	$(CARGO) bench --bench service --no-run && $(KAFKA) with $(CARGO) bench --bench service -- $(BENCH)

@@ -16,7 +16,7 @@ use goodfaith::engine::{Action, Effect, OutputBody, Reason};
 use goodfaith::model::Catalogue;
 use goodfaith::replay;
 use goodfaith::wire::{self, Decision, Encoding};
-use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use support::{
     Deployment, Facts, Line, Published, Stored, assert_same, generated, recorded, reference_change,
     scenarios, tick, wait_until,
@@ -387,6 +387,72 @@ fn a_poison_record_of_each_kind_is_set_aside_once() {
     assert_eq!(set_aside.len(), poison.len());
     assert_eq!(facts.count("DeadLettered"), poison.len());
     assert_same(&deployment.published(), &deployment.oracle());
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn poison_too_large_too_deep_or_not_of_this_world_is_set_aside_once_and_takes_no_gigabyte() {
+    let deployment = Deployment::new("bulk");
+    let process = deployment.spawn(&[]);
+    deployment.produce(&[known()]);
+    let bulk = bulk();
+    // One batch each, a few kilobytes however much they hold.
+    let producer: BaseProducer = deployment
+        .client()
+        .set("compression.type", "zstd")
+        .set("message.max.bytes", "100000000")
+        .create()
+        .unwrap();
+    let topic = deployment.topic("events");
+    for (_, value) in &bulk {
+        let record = BaseRecord::to(&topic).key("ada").payload(value);
+        producer.send(record).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    }
+    deployment.produce(&[tick("2026-01-01T00:00:00Z")]);
+    deployment.wait_handled(PATIENCE);
+    let set_aside = deployment.read("dead-letters");
+    let told: Vec<_> = set_aside.iter().map(|record| record.header("reason").unwrap()).collect();
+    let reasons: Vec<_> = bulk.iter().map(|(reason, _)| reason.as_str().to_owned()).collect();
+    assert_eq!(told, reasons);
+    let is_whole = |(record, (_, value)): (&Stored, &(Reason, Vec<u8>))| {
+        record.value.as_deref() == Some(value.as_slice())
+    };
+    assert!(set_aside.iter().zip(&bulk).all(is_whole), "a dead letter has all of its record");
+    assert_same(&deployment.published(), &deployment.oracle());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(peak_kib < 1 << 20, "{peak_kib} KiB resident at most");
+}
+
+/// Records that are more than they seem, and why each is set aside.
+fn bulk() -> Vec<(Reason, Vec<u8>)> {
+    let event = |time: &str, data: &[u8]| {
+        let envelope = format!(
+            r#"{{"specversion":"1.0","id":"bulk","source":"/test","type":"io.goodfaith.service.delivered.v1","subject":"ada","time":"{time}","data":"#
+        );
+        [envelope.as_bytes(), data, b"}"].concat()
+    };
+    let now = "2025-01-02T00:00:00Z";
+    let text = |bytes: Vec<u8>| [br#"{"ref":""#, bytes.as_slice(), br#""}"#].concat();
+    let deep = |depth| [vec![b'['; depth], vec![b']'; depth]].concat();
+    const MEGABYTE: usize = 1 << 20;
+    vec![
+        (Reason::BadData, event(now, &text(vec![b'a'; MEGABYTE]))),
+        (Reason::NotJson, event(now, &deep(10_000))),
+        (Reason::NotJson, event(now, &deep(4 * MEGABYTE))),
+        // What does not begin as an object is read as Protobuf.
+        (Reason::NotProtobuf, vec![b'['; 8 * MEGABYTE]),
+        (Reason::NotProtobuf, [vec![b' '; 8 * MEGABYTE], b"x".to_vec()].concat()),
+        (Reason::NotJson, event(now, &text(b"\xc3\x28".to_vec()))),
+        (Reason::NotProtobuf, [&b"\x0a\x02"[..], b"\xc3\x28"].concat()),
+        (Reason::NotProtobuf, vec![0xff; 8 * MEGABYTE]),
+        // Later than an event time can be.
+        (Reason::BadEnvelope, event("9999-12-31T23:59:59Z", br#"{"ref":"r"}"#)),
+        (Reason::BadEnvelope, event("10000-01-01T00:00:00Z", br#"{"ref":"r"}"#)),
+        (Reason::BadEnvelope, event("-0001-01-01T00:00:00Z", br#"{"ref":"r"}"#)),
+    ]
 }
 
 /// One record for every reason that makes one a dead letter.

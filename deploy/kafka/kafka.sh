@@ -3,6 +3,7 @@
 #
 #   deploy/kafka/kafka.sh start            start one; prints KAFKA_BOOTSTRAP=... and KAFKA_DIR=...
 #   deploy/kafka/kafka.sh env              print the same lines again for the broker in $KAFKA_DIR
+#   deploy/kafka/kafka.sh restart [SIGNAL] end the broker in $KAFKA_DIR by SIGNAL (TERM), and start it again on its data
 #   deploy/kafka/kafka.sh stop             stop the broker in $KAFKA_DIR and delete its folder
 #   deploy/kafka/kafka.sh with COMMAND...  start one, run COMMAND with KAFKA_BOOTSTRAP set, stop it
 #
@@ -35,15 +36,20 @@ classpath() {
   cat "$file"
 }
 
-# The settings of ../compose.yaml, with ports and folder.
+# The settings of ../compose.yaml, with ports and folder. Clients that come by the listener PROXIED are told to come again by a port on
+# which a test may put a proxy between them and the broker; the two addresses are in the files `proxied` and `proxy`.
 write_settings() {
-  local dir="$1" port="$2" controller_port="$3"
+  local dir="$1" port="$2" controller_port="$3" proxied_port="$4" proxy_port="$5"
+  echo "127.0.0.1:$proxied_port" >"$dir/proxied"
+  echo "127.0.0.1:$proxy_port" >"$dir/proxy"
   cat >"$dir/server.properties" <<END
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller_port
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:$proxied_port,CONTROLLER://127.0.0.1:$controller_port
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:$proxy_port
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 log.dirs=$dir/data
 auto.create.topics.enable=false
@@ -81,6 +87,25 @@ wait_ready() {
   done
 }
 
+# Starts the broker of a folder; sets `pid`.
+launch() {
+  local dir="$1"
+  # Its own session: a Ctrl-C meant for a test must not stop the broker before the test has cleaned up.
+  setsid java -Xms256m -Xmx768m -XX:+UseG1GC -Dlog4j2.level=WARN -cp "$(cat "$dir/classpath")" \
+    kafka.Kafka "$dir/server.properties" >>"$dir/server.log" 2>&1 </dev/null &
+  pid=$!
+  echo "$pid" >"$dir/pid"
+}
+
+# Ends the broker of a folder by a signal, and by force if that takes too long.
+finish() {
+  local dir="$1" signal="$2" pid deadline=$((SECONDS + stop_seconds))
+  pid="$(cat "$dir/pid")"
+  kill -s "$signal" "$pid" 2>/dev/null || true
+  while is_running "$pid" && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.1; done
+  kill -9 "$pid" 2>/dev/null || true
+}
+
 start() {
   command -v java >/dev/null || die "no java on the path: install a JDK, 17 or later"
   command -v mvn >/dev/null || die "no mvn on the path: install Maven"
@@ -91,14 +116,10 @@ start() {
     port="$(free_port)"
     controller_port="$(free_port)"
     rm -rf "$dir/data"
-    write_settings "$dir" "$port" "$controller_port"
+    write_settings "$dir" "$port" "$controller_port" "$(free_port)" "$(free_port)"
     java -cp "$jars" kafka.tools.StorageTool format --cluster-id Z29vZGZhaXRoLXRlc3RzLg \
       --config "$dir/server.properties" >"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; die "formatting failed"; }
-    # Its own session: a Ctrl-C meant for a test must not stop the broker before the test has cleaned up.
-    setsid java -Xms256m -Xmx768m -XX:+UseG1GC -Dlog4j2.level=WARN -cp "$jars" \
-      kafka.Kafka "$dir/server.properties" >"$dir/server.log" 2>&1 </dev/null &
-    pid=$!
-    echo "$pid" >"$dir/pid"
+    launch "$dir"
     echo "127.0.0.1:$port" >"$dir/bootstrap"
     if wait_ready "$pid" "$port"; then
       KAFKA_DIR="$dir" print_env
@@ -119,15 +140,27 @@ print_env() {
   echo "KAFKA_DIR=$KAFKA_DIR"
 }
 
-stop() {
+# The folder of the broker in $KAFKA_DIR, once it is sure that there is one.
+folder() {
   [ -n "${KAFKA_DIR:-}" ] || die "KAFKA_DIR is not set: use what start printed"
   [ -f "$KAFKA_DIR/pid" ] || die "no broker in $KAFKA_DIR"
-  local pid deadline=$((SECONDS + stop_seconds))
-  pid="$(cat "$KAFKA_DIR/pid")"
-  kill "$pid" 2>/dev/null || true
-  while is_running "$pid" && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.1; done
-  kill -9 "$pid" 2>/dev/null || true
-  rm -rf "$KAFKA_DIR"
+  echo "$KAFKA_DIR"
+}
+
+stop() {
+  local dir
+  dir="$(folder)"
+  finish "$dir" TERM
+  rm -rf "$dir"
+}
+
+restart() {
+  local dir bootstrap pid
+  dir="$(folder)"
+  finish "$dir" "${1:-TERM}"
+  launch "$dir"
+  bootstrap="$(cat "$dir/bootstrap")"
+  wait_ready "$pid" "${bootstrap##*:}" || { tail -n 20 "$dir/server.log" >&2; die "the broker did not come back"; }
 }
 
 with() {
@@ -144,7 +177,8 @@ with() {
 case "${1:-}" in
   start) start ;;
   env) print_env ;;
+  restart) shift; restart "$@" ;;
   stop) stop ;;
   with) shift; [ $# -gt 0 ] || die "with what? kafka.sh with COMMAND..."; with "$@" ;;
-  *) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  *) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

@@ -935,7 +935,7 @@ pub(super) mod tests {
             [read(), with_snapshot(read(), ENGINE, position), with_snapshot(read(), next, moved)]
         {
             let told = placed(ENGINE, reading).err().unwrap();
-            assert!(told.contains("run that version, or a later one"), "{told}");
+            assert!(told.contains("which is older"), "{told}");
         }
     }
 

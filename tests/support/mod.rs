@@ -1,7 +1,9 @@
 //! What the tests against a real Apache Kafka share: a deployment of its own for each test, input made of the golden scenarios, all
 //! that a reader under `read_committed` sees, and the oracle it is compared with.
 
-use std::collections::{BTreeMap, VecDeque};
+pub(crate) mod oracle;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -10,17 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use goodfaith::engine::{Input, PartitionEngine, RollUps, Settings};
+use goodfaith::engine::RollUps;
 use goodfaith::generate::{self, Generator};
 use goodfaith::kafka::{
     Delivery, Fact, GroupProtocol, KafkaSettings, Limits, Observer, Scoring, Service,
 };
 use goodfaith::live::Live;
-use goodfaith::model::{Catalogue, Event, EventTime, Policy, ReferenceChange};
+use goodfaith::model::{Event, EventTime, Policy, ReferenceChange};
 use goodfaith::snapshot::{Location, Snapshots, Store};
-use goodfaith::wire::{
-    self, Decision, Encoding, Expect, JournalRecord, Origin, OutRecord, RecordRef,
-};
+use goodfaith::wire::{self, Decision, Encoding, Expect, JournalRecord, OutRecord, RecordRef};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -28,6 +28,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use oracle::Logs;
 
 /// Partitions of every events topic.
 pub(crate) const PARTITIONS: i32 = 8;
@@ -52,12 +54,20 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Waits until `holds`; fails the test if it takes longer than `patience`.
-pub(crate) fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, patience: Duration, holds: impl FnMut() -> bool) {
+    assert!(is_soon(patience, holds), "waited {patience:?} in vain until {what}");
+}
+
+/// Waits until `holds`; whether it took no longer than `patience`.
+pub(crate) fn is_soon(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let deadline = now() + patience;
     while !holds() {
-        assert!(now() < deadline, "waited {patience:?} in vain until {what}");
+        if deadline <= now() {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
+    true
 }
 
 /// A group and topics of their own on the shared broker.
@@ -133,8 +143,14 @@ impl Deployment {
         Some(Snapshots { store: Arc::new(store), interval })
     }
 
-    /// The service as a process of its own, `settings` over what the tests set.
+    /// The service as a process of its own, `settings` over what the tests set; a static member.
     pub(crate) fn spawn(&self, settings: &[&str]) -> Process {
+        let settings = [&["kafka.instance_id=a"], settings].concat();
+        Process::start(&mut self.command(&settings))
+    }
+
+    /// The command that [`Deployment::spawn`] runs; a dynamic member.
+    pub(crate) fn command(&self, settings: &[&str]) -> Command {
         let KafkaSettings { bootstrap_servers, group_id, prefix, workers, .. } = &self.settings;
         let mut command = Command::new(env!("CARGO_BIN_EXE_goodfaith"));
         command.arg("run").stdout(Stdio::null()).stderr(Stdio::null());
@@ -143,7 +159,6 @@ impl Deployment {
             format!("kafka.group_id={group_id}"),
             format!("kafka.topic_prefix={prefix}"),
             format!("kafka.workers={workers}"),
-            "kafka.instance_id=a".to_owned(),
             "kafka.encoding=json".to_owned(),
             "kafka.properties.session.timeout.ms=6000".to_owned(),
             "audit.evidence=true".to_owned(),
@@ -162,7 +177,7 @@ impl Deployment {
         for setting in snapshots.iter().map(String::as_str).chain(settings.iter().copied()) {
             command.args(["--set", setting]);
         }
-        Process(command.spawn().unwrap())
+        command
     }
 
     /// Publishes a policy, in TOML, by the command for it.
@@ -228,6 +243,18 @@ impl Deployment {
         patience: Duration,
         holds: impl Fn(&[i64]) -> bool,
     ) -> Vec<i64> {
+        let (group, mut offsets) = (self.group(), Vec::new());
+        wait_until(what, patience, || {
+            // A busy coordinator may not answer at once.
+            let Some(committed) = group.committed() else { return false };
+            offsets = committed.into_iter().map(|(offset, _)| offset).collect();
+            holds(&offsets)
+        });
+        offsets
+    }
+
+    /// Asks what the group has committed.
+    pub(crate) fn group(&self) -> Group {
         // Otherwise a transaction that a killed member left open would be waited for.
         let reader: BaseConsumer = self
             .client()
@@ -235,20 +262,9 @@ impl Deployment {
             .set("isolation.level", "read_uncommitted")
             .create()
             .unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.topic("events"), 0, PARTITIONS - 1);
-        let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
-        let mut offsets = Vec::new();
-        wait_until(what, patience, || {
-            // A busy coordinator may not answer at once.
-            let Ok(committed) = reader.committed_offsets(list.clone(), Duration::from_secs(5))
-            else {
-                return false;
-            };
-            offsets = committed.elements().iter().map(|at| offset(at.offset())).collect();
-            holds(&offsets)
-        });
-        offsets
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition_range(&self.topic("events"), 0, PARTITIONS - 1);
+        Group { reader, partitions }
     }
 
     /// Everything a reader sees of `what`, partition by partition.
@@ -323,112 +339,17 @@ impl Deployment {
         activations
     }
 
-    /// What a single-threaded engine a partition gives for the same logs, and for the policies and ticks of the journal.
+    /// What the oracle gives for the same logs and the decisions of the journal.
     pub(crate) fn oracle(&self) -> Published {
-        let (mut catalogue, mut policies) = (Catalogue::default(), BTreeMap::new());
-        for record in self.read("reference") {
-            if let Ok(Event::Reference(event)) =
-                wire::decode(record.as_ref(&record.header_refs()), Expect::ReferenceTopic)
-            {
-                catalogue.apply(&event.change);
-                if let ReferenceChange::PolicyPublished { policy } = event.change {
-                    policies.insert(record.offset, Arc::clone(policy.policy()));
-                }
-            }
-        }
-        let mut decided = self.decided();
-        let catalogue = Arc::new(catalogue);
-        let Scoring { policy, audit, roll_ups } = scoring();
-        let mut hashes = [wire::policy_fingerprint(&policy); PARTITIONS as usize];
-        let mut engines: Vec<PartitionEngine> = (0..PARTITIONS)
-            .map(|_| {
-                let settings = Settings { policy: Arc::clone(&policy), salt: [0; 16], audit };
-                let mut engine = PartitionEngine::new(settings).with_roll_ups(roll_ups);
-                let catalogue = Arc::clone(&catalogue);
-                engine.handle(
-                    Input::Reference { seq: 1, offset_next: 1, catalogue },
-                    &mut Vec::new(),
-                );
-                engine
-            })
-            .collect();
+        let (reference, journal, events) =
+            (self.read("reference"), self.read("journal"), self.read("events"));
+        let logs = Logs { reference: &reference, journal: &journal, events: &events };
         let mut published = Published::default();
-        let topic = self.topic("events");
-        for stored in self.read("events") {
-            let headers = stored.header_refs();
-            let original = stored.as_ref(&headers);
-            let partition = usize::try_from(stored.partition).unwrap();
-            let engine = &mut engines[partition];
-            let decided = decided.entry(stored.partition).or_default();
-            while let Some(record) = decided.pop_front_if(|record| record.at <= stored.offset) {
-                let hash = &mut hashes[partition];
-                self.follow(stored.partition, &record, engine, hash, &policies, &mut published);
-            }
-            let (offset, record) = (stored.offset, wire::decode(original, Expect::EventsTopic));
-            let mut effects = Vec::new();
-            engine.handle(Input::Record { offset, record }, &mut effects);
-            engine.commit();
-            let policy = hashes[partition];
-            let origin = Origin { topic: &topic, partition: stored.partition, policy };
-            for effect in &effects {
-                for record in wire::encode(effect, original, origin, self.settings.encoding) {
-                    let OutRecord { topic, key, value, headers } = record;
-                    self.add(&mut published, topic, key, value, headers);
-                }
-            }
-        }
-        for (partition, decided) in decided {
-            let place = usize::try_from(partition).unwrap();
-            for record in decided {
-                let (engine, hash) = (&mut engines[place], &mut hashes[place]);
-                self.follow(partition, &record, engine, hash, &policies, &mut published);
-            }
+        for due in oracle::outputs(logs, &self.topic("events"), self.settings.encoding) {
+            let OutRecord { topic, key, value, headers } = due.record;
+            self.add(&mut published, topic, key, value, headers);
         }
         published
-    }
-
-    /// Every decision of the journal, partition by partition.
-    fn decided(&self) -> BTreeMap<i32, VecDeque<JournalRecord>> {
-        let mut decided: BTreeMap<i32, VecDeque<JournalRecord>> = BTreeMap::new();
-        for stored in self.read("journal") {
-            let record = JournalRecord::decode(stored.value.as_deref().unwrap()).unwrap();
-            decided.entry(stored.partition).or_default().push_back(record);
-        }
-        decided
-    }
-
-    /// Does what a decision asks of an engine.
-    fn follow(
-        &self,
-        partition: i32,
-        record: &JournalRecord,
-        engine: &mut PartitionEngine,
-        hash: &mut u64,
-        policies: &BTreeMap<i64, Arc<Policy>>,
-        published: &mut Published,
-    ) {
-        let input = match record.decision {
-            Decision::Policy { reference_offset, .. } => {
-                let policy = Arc::clone(&policies[&reference_offset]);
-                *hash = wire::policy_fingerprint(&policy);
-                Input::Policy { seq: 1, policy }
-            }
-            Decision::Tick { time } => Input::Tick { seq: 1, time },
-            _ => return,
-        };
-        let mut effects = Vec::new();
-        engine.handle(input, &mut effects);
-        engine.commit();
-        let original = RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
-        let topic = self.topic("events");
-        let origin = Origin { topic: &topic, partition, policy: *hash };
-        for effect in &effects {
-            for OutRecord { topic, key, value, headers } in
-                wire::encode(effect, original, origin, self.settings.encoding)
-            {
-                self.add(published, topic, key, value, headers);
-            }
-        }
     }
 
     /// Notes an output, without what differs from deployment to deployment.
@@ -478,6 +399,23 @@ impl Deployment {
     }
 }
 
+/// Asks the coordinator about one group.
+pub(crate) struct Group {
+    reader: BaseConsumer,
+    partitions: TopicPartitionList,
+}
+
+impl Group {
+    /// The committed offset of each partition, 0 where there is none, and its metadata; `None` if the coordinator does not answer.
+    pub(crate) fn committed(&self) -> Option<Vec<(i64, String)>> {
+        let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
+        let found = self.reader.committed_offsets(self.partitions.clone(), Duration::from_secs(5));
+        let found = found.ok()?;
+        let committed = found.elements();
+        Some(committed.iter().map(|at| (offset(at.offset()), at.metadata().to_owned())).collect())
+    }
+}
+
 pub(crate) fn scoring() -> Scoring {
     Scoring { policy: Arc::new(Policy::default()), audit: true, roll_ups: RollUps::Published }
 }
@@ -504,6 +442,7 @@ fn send(
 }
 
 /// A record as stored.
+#[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
@@ -658,18 +597,31 @@ pub(crate) fn recorded(path: &Path) -> Vec<Line> {
 fn whole(events: impl Iterator<Item = Event>) -> Vec<Line> {
     let (mut reference, mut lines, mut latest) = (Vec::new(), Vec::new(), EventTime::default());
     for event in events {
-        let value = wire::encode_event_json(&event).into_bytes();
-        match event {
-            Event::Reference(_) => reference.push(Line::Reference(value)),
-            Event::Tick(_) => {}
-            Event::Customer(event) => {
-                latest = latest.max(event.time);
-                lines.push(Line::Customer { key: event.customer.as_bytes().to_vec(), value });
-            }
+        latest = latest.max(time(&event));
+        match line(&event) {
+            Some(line @ Line::Reference(_)) => reference.push(line),
+            line => lines.extend(line),
         }
     }
     let end = tick(&latest.plus_days(1).to_string());
     reference.into_iter().chain(lines).chain([end]).collect()
+}
+
+/// When a customer's event happened; nothing else moves the clock.
+pub(crate) fn time(event: &Event) -> EventTime {
+    if let Event::Customer(event) = event { event.time } else { EventTime::default() }
+}
+
+/// An event as a line of input; none for a tick, which is every partition's.
+pub(crate) fn line(event: &Event) -> Option<Line> {
+    let value = wire::encode_event_json(event).into_bytes();
+    match event {
+        Event::Reference(_) => Some(Line::Reference(value)),
+        Event::Tick(_) => None,
+        Event::Customer(event) => {
+            Some(Line::Customer { key: event.customer.as_bytes().to_vec(), value })
+        }
+    }
 }
 
 /// A `clock.ticked` at `time`.
@@ -695,6 +647,10 @@ fn scenario_texts() -> Vec<String> {
 pub(crate) struct Process(Child);
 
 impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
@@ -704,12 +660,22 @@ impl Process {
         self.0.wait().unwrap()
     }
 
-    /// Sends a signal by its name, and waits for the end.
-    pub(crate) fn end(&mut self, signal: &str) -> ExitStatus {
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &id]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Sends a signal by its name, and waits for the end.
+    pub(crate) fn end(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         self.wait()
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
     }
 }
 

@@ -1,0 +1,365 @@
+//! A proxy between a service and its broker that knows just enough of Kafka's protocol to do harm to one kind of request: it holds an
+//! EndTxn back, or loses replies. What it passes on, it passes on unchanged; it decides nothing about when to do harm.
+//!
+//! It serves one producer at a time: which transaction a Produce belongs to it cannot tell.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+/// A kind of request, by its key in the protocol. Source: Kafka protocol guide, "API Keys".
+pub(crate) type ApiKey = i16;
+pub(crate) const PRODUCE: ApiKey = 0;
+pub(crate) const FETCH: ApiKey = 1;
+pub(crate) const OFFSET_FETCH: ApiKey = 9;
+pub(crate) const HEARTBEAT: ApiKey = 12;
+pub(crate) const INIT_PRODUCER_ID: ApiKey = 22;
+pub(crate) const ADD_PARTITIONS_TO_TXN: ApiKey = 24;
+pub(crate) const ADD_OFFSETS_TO_TXN: ApiKey = 25;
+pub(crate) const END_TXN: ApiKey = 26;
+pub(crate) const TXN_OFFSET_COMMIT: ApiKey = 28;
+
+/// The error code that means none. Source: Kafka protocol guide, "Error Codes".
+pub(crate) const NONE: i16 = 0;
+/// Largest frame: the broker's own `socket.request.max.bytes`.
+const MAX_FRAME: usize = 100 << 20;
+/// An EndTxn is held no longer: what should release it has then failed to come.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// What the proxy does to what passes through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// Nothing.
+    None,
+    /// The next EndTxn is held back from the broker until the client has replaced it by another, that one has succeeded, and the next
+    /// transaction has produced. Only then does it arrive.
+    HoldEndTxn,
+    /// The next request of this kind arrives; its reply does not.
+    LoseReply(ApiKey),
+    /// The same for all of them.
+    LoseReplies(ApiKey),
+}
+
+/// How far an EndTxn that is held back has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Hold {
+    No,
+    Held,
+    Replaced,
+    Released,
+}
+
+struct State {
+    harm: Harm,
+    hold: Hold,
+    /// Error codes the broker gave to EndTxns that came late.
+    late: Vec<i16>,
+    lost: usize,
+    /// Requests passed on, by kind.
+    passed: BTreeMap<ApiKey, usize>,
+}
+
+struct Shared {
+    upstream: String,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// A proxy that listens; its threads live as long as the test.
+pub(crate) struct Proxy {
+    address: String,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// Listens on `address` for what is meant for `upstream`.
+    pub(crate) fn start(address: &str, upstream: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let state = State {
+            harm: Harm::None,
+            hold: Hold::No,
+            late: Vec::new(),
+            lost: 0,
+            passed: BTreeMap::new(),
+        };
+        let shared = Arc::new(Shared {
+            upstream: upstream.to_owned(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shared = Arc::clone(&accepting);
+                // A broker that is away refuses the connection, and so do we.
+                thread::spawn(move || drop(shared.connect(client)));
+            }
+        });
+        Self { address, shared }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// From now on does this; what was lost or came late before is forgotten.
+    pub(crate) fn set(&self, harm: Harm) {
+        let mut state = self.shared.lock();
+        (state.harm, state.hold, state.lost) = (harm, Hold::No, 0);
+        state.late.clear();
+        self.shared.changed.notify_all();
+    }
+
+    /// Replies lost since [`Proxy::set`].
+    pub(crate) fn lost(&self) -> usize {
+        self.shared.lock().lost
+    }
+
+    /// What the broker said to the EndTxns that came late since [`Proxy::set`]: error codes, [`NONE`] if one took effect.
+    pub(crate) fn late(&self) -> Vec<i16> {
+        self.shared.lock().late.clone()
+    }
+
+    /// Requests of a kind passed on so far.
+    pub(crate) fn passed(&self, key: ApiKey) -> usize {
+        self.shared.lock().passed.get(&key).copied().unwrap_or_default()
+    }
+}
+
+/// One connection's requests that have no reply yet.
+#[derive(Default)]
+struct Pending {
+    requests: Mutex<BTreeMap<i32, Request>>,
+}
+
+/// What a reply is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Request {
+    key: ApiKey,
+    version: i16,
+    correlation: i32,
+    is_held: bool,
+}
+
+impl Request {
+    /// Reads a request's header. Source: Kafka protocol guide, "Request Header v1".
+    fn read(frame: &[u8]) -> Option<Self> {
+        let (key, rest) = frame.split_first_chunk::<2>()?;
+        let (version, rest) = rest.split_first_chunk::<2>()?;
+        let (correlation, _) = rest.split_first_chunk::<4>()?;
+        Some(Self {
+            key: i16::from_be_bytes(*key),
+            version: i16::from_be_bytes(*version),
+            correlation: i32::from_be_bytes(*correlation),
+            is_held: false,
+        })
+    }
+
+    /// The error code of the reply to an EndTxn: behind the correlation id, from version 3 on a byte of tags, and the throttle time.
+    fn end_txn_error(self, reply: &[u8]) -> Option<i16> {
+        let at = if self.version < 3 { 8 } else { 9 };
+        Some(i16::from_be_bytes(*reply.get(at..)?.first_chunk()?))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Carries one connection until either side closes it.
+    fn connect(self: Arc<Self>, client: TcpStream) -> io::Result<()> {
+        let broker = TcpStream::connect(&self.upstream)?;
+        client.set_nodelay(true)?;
+        broker.set_nodelay(true)?;
+        let pending = Arc::new(Pending::default());
+        let replies = {
+            let (shared, pending) = (Arc::clone(&self), Arc::clone(&pending));
+            let (client, broker) = (client.try_clone()?, broker.try_clone()?);
+            thread::spawn(move || shared.carry_replies(broker, client, &pending))
+        };
+        self.carry_requests(client, &broker, &pending);
+        // A client that has gone may have left a request with us that has just been sent on: its reply is still wanted.
+        let is_answered = |pending: &Pending| {
+            pending.requests.lock().unwrap().values().all(|request| !request.is_held)
+        };
+        let state = self.lock();
+        let waited =
+            self.changed.wait_timeout_while(state, LONGEST_HOLD, |_| !is_answered(&pending));
+        drop(waited);
+        broker.shutdown(Shutdown::Both)?;
+        drop(replies.join());
+        Ok(())
+    }
+
+    fn carry_requests(&self, mut client: TcpStream, mut broker: &TcpStream, pending: &Pending) {
+        while let Ok(frame) = read_frame(&mut client) {
+            let Some(mut request) = Request::read(&frame) else { return };
+            self.hold_back(&mut request);
+            pending.requests.lock().unwrap().insert(request.correlation, request);
+            *self.lock().passed.entry(request.key).or_default() += 1;
+            if write_frame(&mut broker, &frame).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits as long as the request is to be held.
+    fn hold_back(&self, request: &mut Request) {
+        let mut state = self.lock();
+        let is_chosen =
+            request.key == END_TXN && (state.harm, state.hold) == (Harm::HoldEndTxn, Hold::No);
+        if !is_chosen {
+            return;
+        }
+        request.is_held = true;
+        state.hold = Hold::Held;
+        self.changed.notify_all();
+        let is_held = |state: &mut State| matches!(state.hold, Hold::Held | Hold::Replaced);
+        drop(self.changed.wait_timeout_while(state, LONGEST_HOLD, is_held));
+    }
+
+    fn carry_replies(&self, mut broker: TcpStream, mut client: TcpStream, pending: &Pending) {
+        while let Ok(frame) = read_frame(&mut broker) {
+            let correlation = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
+            let request = correlation.and_then(|id| pending.requests.lock().unwrap().remove(&id));
+            if request.is_some_and(|request| self.is_lost(request, &frame)) {
+                continue;
+            }
+            // To a client that has gone nothing is said; the broker may still have something to say to us.
+            drop(write_frame(&mut client, &frame));
+        }
+        drop(client.shutdown(Shutdown::Both));
+    }
+
+    /// Takes note of a reply; whether it is to be lost.
+    fn is_lost(&self, request: Request, reply: &[u8]) -> bool {
+        let mut state = self.lock();
+        let error = (request.key == END_TXN).then(|| request.end_txn_error(reply)).flatten();
+        match (state.hold, request.key) {
+            _ if request.is_held => state.late.extend(error),
+            (Hold::Held, END_TXN) if error == Some(NONE) => state.hold = Hold::Replaced,
+            (Hold::Replaced, PRODUCE) => state.hold = Hold::Released,
+            _ => {}
+        }
+        let is_lost = match state.harm {
+            Harm::LoseReply(key) => key == request.key && state.lost == 0,
+            Harm::LoseReplies(key) => key == request.key,
+            Harm::None | Harm::HoldEndTxn => false,
+        };
+        state.lost += usize::from(is_lost);
+        self.changed.notify_all();
+        is_lost
+    }
+}
+
+/// A frame without its length.
+fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = usize::try_from(i32::from_be_bytes(length)).map_err(io::Error::other)?;
+    if MAX_FRAME < length {
+        return Err(io::Error::other("a frame longer than the broker takes"));
+    }
+    let mut frame = vec![0; length];
+    stream.read_exact(&mut frame)?;
+    Ok(frame)
+}
+
+fn write_frame(stream: &mut impl io::Write, frame: &[u8]) -> io::Result<()> {
+    let length = i32::try_from(frame.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes(), frame].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A broker that gives every request an answer of ten zeros behind its correlation id.
+    fn broker() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    while let Ok(frame) = read_frame(&mut client) {
+                        let request = Request::read(&frame).unwrap();
+                        let reply = [&request.correlation.to_be_bytes()[..], &[0; 10]].concat();
+                        write_frame(&mut client, &reply).unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn proxy() -> Proxy {
+        Proxy::start("127.0.0.1:0", &broker())
+    }
+
+    struct Client(TcpStream);
+
+    impl Client {
+        fn of(proxy: &Proxy) -> Self {
+            Self(TcpStream::connect(proxy.address()).unwrap())
+        }
+
+        fn ask(&mut self, key: ApiKey, correlation: i32) {
+            let frame = [&key.to_be_bytes()[..], &[0, 1], &correlation.to_be_bytes()].concat();
+            write_frame(&mut self.0, &frame).unwrap();
+        }
+
+        fn answer(&mut self) -> i32 {
+            i32::from_be_bytes(*read_frame(&mut self.0).unwrap().first_chunk().unwrap())
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_left_alone_passes() {
+        let proxy = proxy();
+        let mut client = Client::of(&proxy);
+        for correlation in 1..5 {
+            client.ask(END_TXN, correlation);
+            assert_eq!(client.answer(), correlation);
+        }
+        assert_eq!((proxy.passed(END_TXN), proxy.passed(PRODUCE)), (4, 0));
+    }
+
+    #[test]
+    fn one_reply_is_lost_and_the_next_is_not() {
+        let proxy = proxy();
+        let mut client = Client::of(&proxy);
+        proxy.set(Harm::LoseReply(END_TXN));
+        client.ask(PRODUCE, 1);
+        client.ask(END_TXN, 2);
+        client.ask(END_TXN, 3);
+        assert_eq!((client.answer(), client.answer()), (1, 3));
+        assert_eq!((proxy.lost(), proxy.passed(END_TXN)), (1, 2), "the broker heard both");
+    }
+
+    #[test]
+    fn an_end_of_a_transaction_arrives_in_the_next_one() {
+        let proxy = proxy();
+        proxy.set(Harm::HoldEndTxn);
+        let mut first = Client::of(&proxy);
+        first.ask(END_TXN, 1);
+        let is_held = |state: &mut State| state.hold == Hold::No;
+        drop(proxy.shared.changed.wait_timeout_while(proxy.shared.lock(), LONGEST_HOLD, is_held));
+        // The client gives up and asks again by another connection.
+        first.0.shutdown(Shutdown::Both).unwrap();
+        let mut second = Client::of(&proxy);
+        second.ask(PRODUCE, 1);
+        second.ask(END_TXN, 2);
+        assert_eq!((second.answer(), second.answer()), (1, 2));
+        assert!(proxy.late().is_empty(), "the next transaction has not produced yet");
+        second.ask(PRODUCE, 3);
+        assert_eq!(second.answer(), 3);
+        let is_late = |state: &mut State| state.late.is_empty();
+        drop(proxy.shared.changed.wait_timeout_while(proxy.shared.lock(), LONGEST_HOLD, is_late));
+        assert_eq!((proxy.late(), proxy.passed(END_TXN)), (vec![NONE], 2));
+    }
+}
