@@ -60,7 +60,8 @@ fn command(deployment: &Deployment, arguments: &[&str]) -> Command {
         .args(arguments)
         .args(["--set", &format!("kafka.bootstrap_servers={}", settings.bootstrap_servers)])
         .args(["--set", &format!("kafka.topic_prefix={}", settings.prefix)])
-        .args(["--set", &format!("kafka.group_id={}", settings.group_id)]);
+        .args(["--set", &format!("kafka.group_id={}", settings.group_id)])
+        .args(["--set", "snapshot.enabled=false"]);
     command
 }
 

@@ -10,6 +10,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,4 +207,30 @@ fn an_erasure_is_followed_by_a_snapshot_that_leaves_no_older_one() {
     let again = run(&deployment);
     assert_eq!(again.count("Snapshot(Loaded"), partitions());
     assert_same(&deployment.published(), &deployment.oracle());
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn a_reset_removes_the_snapshots_of_its_deployment_and_no_others() {
+    let (deployment, folder) = deployment("snapshot-reset");
+    deployment.produce(&generated(13, 20_000));
+    run(&deployment);
+    assert_eq!(manifests(folder.path()).len(), partitions());
+    let foreign = folder.path().join("00000000000000000000000000000001/0");
+    fs::create_dir_all(&foreign).unwrap();
+    fs::write(foreign.join("somebody.manifest"), "theirs").unwrap();
+    let settings = &deployment.settings;
+    let reset = Command::new(env!("CARGO_BIN_EXE_goodfaith"))
+        .args(["reset", "--execute"])
+        .args(["--set", &format!("kafka.bootstrap_servers={}", settings.bootstrap_servers)])
+        .args(["--set", &format!("kafka.topic_prefix={}", settings.prefix)])
+        .args(["--set", &format!("kafka.group_id={}", settings.group_id)])
+        .args(["--set", &format!("snapshot.url={}", folder.path().display())])
+        .output()
+        .unwrap();
+    assert!(reset.status.success(), "{}", String::from_utf8_lossy(&reset.stderr));
+    let left: Vec<_> = manifests(folder.path()).into_keys().collect();
+    assert_eq!(left, [foreign]);
+    let facts = run(&deployment);
+    assert_eq!(facts.count("Snapshot(Loaded"), 0, "there is nothing to begin from but the log");
 }

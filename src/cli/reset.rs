@@ -9,10 +9,11 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::deployment::DeploymentArgs;
-use super::{EXIT_FAILED, Format, FormatArg};
+use super::{EXIT_FAILED, Format, FormatArg, run};
 use crate::config::Config;
 use crate::kafka::{Held, PartitionPlan, Progress, Reset, ResetPlan, Standing};
-use crate::wire::policy_fingerprint;
+use crate::snapshot::{Folder, SnapshotSettings, Store};
+use crate::wire::{Genesis, policy_fingerprint};
 
 const NOTES: &str = "\
 Examples:
@@ -24,7 +25,7 @@ partition is refused and its message names `goodfaith reset`. Stop every instanc
 first: a group with members is left alone. (A member with an instance_id counts as one until its
 session timeout is over.)
 
-What goes: the group's committed offsets, the journal, and every output. A compacted topic gets a
+What goes: the group's committed offsets, the journal, the snapshots, and every output. A compacted topic gets a
 tombstone for each key (header gfreset: it is no erasure), so that whoever follows it drops what it
 holds; of the others the records are deleted up to their end, so that readers keep their places.
 What stays: the events and the reference topic, untouched, and the topics themselves.
@@ -60,7 +61,7 @@ pub(super) fn run(args: &ResetArgs) -> anyhow::Result<ExitCode> {
     let obstacles = obstacles(args, &plan);
     let is_done = args.execute && obstacles.is_empty();
     if is_done {
-        execute(reset)?;
+        execute(reset, &config, &plan)?;
     }
     match args.format.format {
         Format::Json => writeln!(io::stdout(), "{}", object(&config, &plan, &obstacles, is_done))?,
@@ -70,11 +71,31 @@ pub(super) fn run(args: &ResetArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The order matters: `kafka::Held` says why. Whatever else is derived from the log is deleted while the group is held.
-fn execute(reset: Reset) -> anyhow::Result<()> {
+fn execute(reset: Reset, config: &Config, plan: &ResetPlan) -> anyhow::Result<()> {
+    let store = match &config.snapshot {
+        Some(SnapshotSettings { location, .. }) => Some(
+            Store::open(location, &run::environment())
+                .context("nothing was changed: set snapshot.url to where the snapshots are")?,
+        ),
+        None => None,
+    };
     let held = reset.hold().context("nothing was changed")?;
-    clear(&held)
+    // Before the journal, which alone says what they are called.
+    store
+        .map_or(Ok(()), |store| remove_snapshots(&store, plan))
+        .and_then(|()| clear(&held))
         .and_then(|()| Ok(held.release()?))
         .context("the reset is not complete: run it again; until then no service scores")
+}
+
+/// Removes the snapshots of every history that the journal knows.
+fn remove_snapshots(store: &Store, plan: &ResetPlan) -> anyhow::Result<()> {
+    for PartitionPlan { partition, genesis, .. } in &plan.partitions {
+        if let Some(Genesis { lineage, .. }) = genesis {
+            Folder::new(store, *lineage, *partition).remove()?;
+        }
+    }
+    Ok(())
 }
 
 fn clear(held: &Held) -> anyhow::Result<()> {
@@ -169,6 +190,9 @@ fn text(config: &Config, plan: &ResetPlan, obstacles: &[String], is_done: bool) 
         "  journal   {prefix}.journal.v1, {} offsets: emptied",
         HumanCount(journalled(plan))
     ));
+    if let Some(SnapshotSettings { location, .. }) = &config.snapshot {
+        lines.push(format!("  snapshots {location}: removed"));
+    }
     for output in &plan.outputs {
         let how =
             if output.has_tombstones { "a tombstone for each key" } else { "records deleted" };
