@@ -24,7 +24,8 @@ test-all: ## Every test that needs no broker
 
 # The binary is built first, so that the broker is not kept waiting; it is what the tests run as a process.
 WITH_BROKER := --test broker --test operate --test snapshots --test stops --test transactions
-BROKER_TESTS := $(CARGO) test $(WITH_BROKER) -- --ignored --test-threads=1
+# Each test has topics and a group of its own, and mostly waits: two at a time take half as long.
+BROKER_TESTS := $(CARGO) test $(WITH_BROKER) -- --ignored --test-threads=2
 # Faults want a broker they may restart. Those that take hours are for `make faults`.
 FAULT_TESTS := $(CARGO) test --test faults -- --ignored --test-threads=1 --skip long_plan
 

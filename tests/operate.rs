@@ -235,7 +235,9 @@ fn a_retry_sends_the_same_bytes_to_the_same_partition_and_no_letter_twice() {
 #[test]
 #[ignore = "needs a broker"]
 fn a_retry_killed_in_the_middle_goes_on_where_it_was() {
-    let deployment = Deployment::new("killed");
+    let mut deployment = Deployment::new("killed");
+    // Nothing but bad records: none of them shall stop it.
+    deployment.settings.limits.dead_letters.share = 1.0;
     let count = 20_000;
     let bad = |n: u32| {
         let value = event(&n.to_string(), "weather.changed", "2025-01-01T00:00:00Z", "{}");
