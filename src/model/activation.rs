@@ -109,15 +109,15 @@ impl Policy {
 fn is_of_rule(kind: SqueezeType, key: &str) -> bool {
     let own = key.strip_prefix("squeeze.").and_then(|rest| rest.split_once('.'));
     let shared = match kind {
-        SqueezeType::S01 => Some("overpricing_tolerance."),
-        SqueezeType::S02 => Some("renewal_tolerance."),
-        SqueezeType::S03 => Some("notice.end_of_term_"),
-        SqueezeType::S12 => Some("notice.renewal_"),
-        SqueezeType::S16 => Some("notice.price_rise_"),
-        _ => None,
+        SqueezeType::S01 => &["overpricing_tolerance.", "catalogue.on_sale_days"][..],
+        SqueezeType::S02 => &["renewal_tolerance."],
+        SqueezeType::S03 => &["notice.end_of_term_", "catalogue.on_sale_days"],
+        SqueezeType::S12 => &["notice.renewal_"],
+        SqueezeType::S16 => &["notice.price_rise_"],
+        _ => &[],
     };
     own.is_some_and(|(code, name)| code == kind.code() && name != "culpability")
-        || shared.is_some_and(|prefix| key.starts_with(prefix))
+        || shared.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// The time a rule gathers before it may open a squeeze.
@@ -229,6 +229,7 @@ mod tests {
         assert_eq!(warming("overpricing_tolerance.minor = 50", ""), [("S01", 62)], "also back");
         assert_eq!(warming("", "squeeze.S01.evaluations = 3"), [("S01", 93)]);
         assert_eq!(warming("", "notice.renewal_from_days = 50"), [("S12", 50)]);
+        assert_eq!(warming("", "catalogue.on_sale_days = 40"), [("S01", 62), ("S03", 40)]);
         assert_eq!(warming("", "squeeze.S13.products = ['old']"), [("S13", 35)]);
         assert_eq!(
             warming("", "renewal_tolerance.share = 0"),
