@@ -108,6 +108,20 @@ fn the_newest_is_read_with_each_customer_in_its_newest_form() {
 }
 
 #[test]
+fn changes_by_the_next_engine_rest_on_the_snapshot_it_began_from() {
+    let store = Store::in_memory();
+    let folder = Folder::new(&store, LINEAGE, 0);
+    let base = image(true, vec![customer(1, "first"), customer(2, "first")]);
+    let first = folder.write(&point(LINEAGE, 10), &base, &[], note(1, 2)).unwrap();
+    let next = SnapshotPoint { engine: 2, ..point(LINEAGE, 20) };
+    let delta = image(false, vec![customer(2, "second")]);
+    folder.write(&next, &delta, &first.steps, note(2, 2)).unwrap();
+    let (found, passed) = read(&store, &wanted(20));
+    let (offset, (_, customers)) = found.unwrap();
+    assert_eq!((offset, &*customers["c2"], passed.len()), (20, &b"second of 2"[..], 0));
+}
+
+#[test]
 fn what_does_not_agree_is_passed_over_with_the_reason() {
     let store = Store::in_memory();
     write_three(&store, LINEAGE);
