@@ -83,7 +83,7 @@ pub(super) trait Field {
         name: &'static str,
         at: EventTime,
     ) -> Result<Self::Value, Fault>;
-    fn json(&self, value: &Self::Value, name: &str, at: EventTime, out: &mut Writer);
+    fn json(&self, value: &Self::Value, name: &'static str, at: EventTime, out: &mut Writer);
     fn proto(&self, value: &Self::Value, at: EventTime) -> Self::Slot;
 }
 
@@ -136,7 +136,7 @@ impl<P: Presence> Field for P {
         self.settle(said, at).ok_or(Fault(name))
     }
 
-    fn json(&self, value: &Self::Value, name: &str, at: EventTime, out: &mut Writer) {
+    fn json(&self, value: &Self::Value, name: &'static str, at: EventTime, out: &mut Writer) {
         if let Some(value) = self.stated(value, at) {
             self.kind().json(value, at, out.name(name));
         }
@@ -256,7 +256,7 @@ impl<T: Fields> Field for Flat<T> {
     fn of_proto(&self, slot: Self::Slot, _: &'static str, at: EventTime) -> Result<T, Fault> {
         T::of_proto(slot.unwrap_or_default(), at)
     }
-    fn json(&self, value: &T, _: &str, at: EventTime, out: &mut Writer) {
+    fn json(&self, value: &T, _: &'static str, at: EventTime, out: &mut Writer) {
         value.json(at, out);
     }
     fn proto(&self, value: &T, at: EventTime) -> Self::Slot {
