@@ -21,7 +21,8 @@ use crate::model::{CustomerEvent, Event, EventTime, ReferenceEvent, Text};
 const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;
 
 /// The event in a record, in whichever form: CloudEvents binary mode, structured JSON, a bare Protobuf event, or either of these in
-/// registry framing. Of a file, only structured JSON is expected.
+/// registry framing. Of a file, only structured JSON or
+/// only bare messages are expected.
 ///
 /// # Errors
 /// The first reason, in the contract's order, for which the record is to be set aside.
@@ -66,6 +67,7 @@ fn parse<'a>(
     let refuse = |reason| Attributes::default().refuse(reason, None);
     match (expect, record.value) {
         (Expect::File, value) => structured(value.unwrap_or_default()).map_err(refuse),
+        (Expect::Message, value) => bare(value.unwrap_or_default()).map_err(refuse),
         (_, _) if record.is_binary_mode() => binary(record),
         (_, None) => Ok((Attributes::default(), Data::None)),
         (_, Some(value)) => match payload(value).map_err(refuse)? {
@@ -180,7 +182,7 @@ fn check_place(
     expect: Expect,
 ) -> Result<(), Rejection> {
     let is_misplaced = match expect {
-        Expect::File => return Ok(()),
+        Expect::File | Expect::Message => return Ok(()),
         Expect::EventsTopic => kind.is_reference(),
         Expect::ReferenceTopic => !kind.is_reference(),
     };
