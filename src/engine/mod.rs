@@ -320,7 +320,7 @@ impl PartitionEngine {
             (as_of, publish::step(entry, step, *audit, apply, &mut outputs))
         });
         self.count(count);
-        self.publish(id, as_of, Some(&event.id), outputs, effects);
+        self.publish(id, as_of, Some(event), outputs, effects);
     }
 
     fn count(&mut self, step: StepCount) {
@@ -387,6 +387,7 @@ impl PartitionEngine {
             time: event.time,
             sequence: 1,
             causation_id: Some(event.id.clone()),
+            trace: event.trace.clone(),
             body: OutputBody::CustomerErased { open_alerts },
         };
         self.push(Action::Publish(Box::new(output)), effects);
@@ -396,13 +397,19 @@ impl PartitionEngine {
         &mut self,
         id: &Arc<str>,
         time: EventTime,
-        causation_id: Option<&Text>,
+        cause: Option<&CustomerEvent>,
         outputs: Vec<(u64, OutputBody)>,
         effects: &mut Vec<Effect>,
     ) {
         for (sequence, body) in outputs {
-            let causation_id = causation_id.cloned();
-            let output = Output { customer: Arc::clone(id), time, sequence, causation_id, body };
+            let output = Output {
+                customer: Arc::clone(id),
+                time,
+                sequence,
+                causation_id: cause.map(|event| event.id.clone()),
+                trace: cause.and_then(|event| event.trace.clone()),
+                body,
+            };
             self.push(Action::Publish(Box::new(output)), effects);
         }
     }

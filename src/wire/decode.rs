@@ -13,6 +13,7 @@ use super::framing::{self, Payload};
 use super::json::Json;
 use super::proto;
 use super::record::{Expect, RecordRef};
+use super::trace;
 use crate::engine::{Reason, Rejection};
 use crate::model::event::Actor;
 use crate::model::{CustomerEvent, Event, EventTime, ReferenceEvent, Text};
@@ -27,7 +28,10 @@ const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;
 /// # Errors
 /// The first reason, in the contract's order, for which the record is to be set aside.
 pub fn decode(record: RecordRef<'_>, expect: Expect) -> Result<Event, Rejection> {
-    let (attributes, data) = parse(&record, expect)?;
+    let (mut attributes, data) = parse(&record, expect)?;
+    if let Some(trace) = trace::of_headers(&record) {
+        attributes.trace = Some(trace);
+    }
     let envelope = attributes.check()?;
     if envelope.is_own() {
         return Err(envelope.refuse(Reason::OwnOutput, None));
@@ -201,7 +205,7 @@ fn check_place(
 }
 
 fn event(envelope: Envelope<'_>, contents: Contents) -> Event {
-    let Envelope { id, source, time, causation_id, .. } = envelope;
+    let Envelope { id, source, time, causation_id, trace, .. } = envelope;
     match contents.said {
         Said::Body(body) => Event::Customer(Box::new(CustomerEvent {
             customer: envelope.subject.map_or_else(|| Arc::from(""), Arc::from),
@@ -209,6 +213,7 @@ fn event(envelope: Envelope<'_>, contents: Contents) -> Event {
             source,
             time,
             causation_id,
+            trace,
             channel: contents.channel,
             actor: contents.actor,
             body,

@@ -1,7 +1,6 @@
 //! Effects to Kafka records: CloudEvents in binary or structured mode, tombstones, dead letters.
 //!
-//! Which topic, key and headers a fact gets is said here; when and in what transaction it is produced is not. The causing record's
-//! trace context is not copied yet.
+//! Which topic, key and headers a fact gets is said here; when and in what transaction it is produced is not.
 
 use std::convert::Infallible;
 
@@ -11,6 +10,7 @@ use super::lines::{self, SOURCE};
 use super::organisation::part_line;
 use super::output_proto;
 use super::record::{Encoding, Header, OutRecord, OutRecordRef, RecordRef};
+use super::trace;
 use super::writer::Writer;
 use crate::engine::{
     Action, Effect, OrganisationPart, Output, OutputBody, Rejection, SourcePosition,
@@ -110,6 +110,8 @@ fn publish<E>(
     let (id, kind, time) = (output.id(), lines::type_of(output), output.time.text());
     let sequence = output.sequence.to_string();
     let envelope = envelope(output, [&id, &kind, time.as_str(), &sequence]);
+    // With what every record ends: whatever the mode, tracing tools read headers.
+    let rest: Vec<_> = trace::headers(output.trace.as_deref()).chain(rest).collect();
     let forgotten = |topic, key, take: &mut dyn FnMut(OutRecordRef<'_>) -> Result<(), E>| {
         let headers = [&envelope[..], &rest].concat();
         take(OutRecordRef { topic, key: Some(key), value: None, headers: &headers })
@@ -276,6 +278,7 @@ mod tests {
             time: EventTime::from_millis(0),
             sequence: 7,
             causation_id: Some("e1".into()),
+            trace: None,
             body,
         })))
     }

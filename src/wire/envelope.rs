@@ -1,12 +1,15 @@
 //! The CloudEvents attributes of an input: where each form keeps them, and the rules they obey.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::field::{is_text, time_of};
 use super::json::Json;
 use super::proto;
 use super::record::RecordRef;
+use super::trace;
 use crate::engine::{Reason, Rejection};
+use crate::model::event::TraceContext;
 use crate::model::{EventTime, Text};
 
 /// The attributes as found; one of the wrong type is as good as absent.
@@ -19,13 +22,16 @@ pub(super) struct Attributes<'a> {
     pub(super) subject: Option<Cow<'a, str>>,
     pub(super) time: Option<EventTime>,
     pub(super) causation_id: Option<Cow<'a, str>>,
+    pub(super) trace: Option<Arc<TraceContext>>,
 }
 
 impl<'a> Attributes<'a> {
     /// Takes the attributes out of a structured event.
     pub(super) fn of_json(event: &mut Json<'a>) -> Self {
         let mut text = |name| event.take(name).and_then(Json::into_text);
+        let (parent, state) = (text("traceparent"), text("tracestate"));
         Self {
+            trace: trace::of(parent.as_deref(), state.as_deref()),
             specversion: text("specversion"),
             id: text("id"),
             source: text("source"),
@@ -50,6 +56,7 @@ impl<'a> Attributes<'a> {
             subject: text("ce_subject"),
             time: text("ce_time").and_then(|time| EventTime::parse(&time)),
             causation_id: text("ce_causationid"),
+            trace: None, // `decode` reads it of every record's headers.
         }
     }
 
@@ -63,6 +70,7 @@ impl<'a> Attributes<'a> {
             subject: event.subject.take().map(Cow::Owned),
             time: event.time.take().and_then(time_of),
             causation_id: event.causation_id.take().map(Cow::Owned),
+            trace: trace::of(event.traceparent.as_deref(), event.tracestate.as_deref()),
         }
     }
 
@@ -88,6 +96,7 @@ impl<'a> Attributes<'a> {
             subject: self.subject,
             time,
             causation_id: self.causation_id.filter(|id| is_text(id)).map(owned),
+            trace: self.trace,
         })
     }
 
@@ -115,6 +124,7 @@ pub(super) struct Envelope<'a> {
     pub(super) subject: Option<Cow<'a, str>>,
     pub(super) time: EventTime,
     pub(super) causation_id: Option<Text>,
+    pub(super) trace: Option<Arc<TraceContext>>,
 }
 
 impl Envelope<'_> {

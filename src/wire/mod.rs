@@ -20,6 +20,7 @@ mod record;
 mod say;
 mod shaped;
 mod snapshot;
+mod trace;
 mod writer;
 
 pub use dead_letter::{DeadLetter, Prospect, REDRIVE_HEADER, REDRIVES_MAX};
