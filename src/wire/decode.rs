@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
-
 use super::contract::{self, EventType, Said, SaidOwned};
 use super::envelope::{Attributes, Envelope};
 use super::field::{Fault, Field as _, TEXT, optional, part};
 use super::framing::{self, Payload};
 use super::json::Json;
+use super::message;
 use super::proto;
 use super::record::{Expect, RecordRef};
 use super::trace;
@@ -98,10 +97,10 @@ fn structured(text: &[u8]) -> Result<(Attributes<'_>, Data<'_>), Reason> {
     Ok((Attributes::of_json(&mut event), data))
 }
 
-fn bare(bytes: &[u8]) -> Result<(Attributes<'static>, Data<'static>), Reason> {
-    let mut event = proto::Event::decode(bytes).map_err(|_| Reason::NotProtobuf)?;
+fn bare(bytes: &[u8]) -> Result<(Attributes<'_>, Data<'_>), Reason> {
+    let (texts, event) = message::read(bytes).ok_or(Reason::NotProtobuf)?;
     let kind = event.body.as_ref().map(|body| EventType::of_proto(body).name());
-    Ok((Attributes::of_proto(&mut event, kind), Data::Proto(Box::new(event))))
+    Ok((Attributes::of_proto(&texts, &event, kind), Data::Proto(event)))
 }
 
 /// The envelope is the headers; the value, if any, is the data.
@@ -129,9 +128,9 @@ fn binary_data<'a>(value: &'a [u8], content_type: &str) -> Result<Data<'a>, Reas
     };
     match payload {
         Payload::Json(text) => Json::parse(text).map(Data::Json).ok_or(Reason::NotJson),
-        Payload::Proto(bytes) => proto::Event::decode(bytes)
-            .map(|event| Data::Proto(Box::new(event)))
-            .map_err(|_| Reason::NotProtobuf),
+        Payload::Proto(bytes) => {
+            message::read(bytes).map(|(_, event)| Data::Proto(event)).ok_or(Reason::NotProtobuf)
+        }
     }
 }
 
@@ -142,7 +141,7 @@ impl Data<'_> {
             Data::None | Data::Json(Json::Null) => read_json(&Json::Object(Vec::new()), kind, at),
             Data::Json(data @ Json::Object(_)) => read_json(&data, kind, at),
             Data::Json(_) => Err(Fault("data")),
-            Data::Proto(event) => read_proto(*event, kind, at),
+            Data::Proto(event) => read_proto(event, kind, at),
         }
     }
 }
@@ -160,18 +159,19 @@ fn read_json(data: &Json<'_>, kind: EventType, at: EventTime) -> Result<Contents
 }
 
 /// The same questions in the same order as of JSON, so that the same field is named.
-fn read_proto(event: proto::Event, kind: EventType, at: EventTime) -> Result<Contents, Fault> {
-    if event.body.as_ref().is_some_and(|body| EventType::of_proto(body) != kind) {
+fn read_proto(event: Box<proto::Event>, kind: EventType, at: EventTime) -> Result<Contents, Fault> {
+    let proto::Event { channel, actor, body, .. } = *event;
+    if body.as_ref().is_some_and(|body| EventType::of_proto(body) != kind) {
         return Err(Fault("data"));
     }
     Ok(Contents {
-        channel: optional(TEXT).of_proto(event.channel, "channel", at)?,
+        channel: optional(TEXT).of_proto(channel, "channel", at)?,
         actor: if kind.has_own_actor() {
             None
         } else {
-            optional(part()).of_proto(event.actor, "actor", at)?
+            optional(part()).of_proto(actor, "actor", at)?
         },
-        said: match event.body {
+        said: match body {
             Some(body) => contract::of_proto(body, at)?,
             None => contract::of_json(kind, &Json::Object(Vec::new()), at)?,
         },

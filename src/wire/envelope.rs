@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::field::{is_text, time_of};
 use super::json::Json;
+use super::message::Texts;
 use super::proto;
 use super::record::RecordRef;
 use super::trace;
@@ -60,16 +61,20 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Takes the envelope out of a bare event, whose type is `kind`.
-    pub(super) fn of_proto(event: &mut proto::Event, kind: Option<&'static str>) -> Self {
+    /// The envelope inside a bare event, whose type is `kind`.
+    pub(super) fn of_proto(
+        texts: &Texts<'a>,
+        event: &proto::Event,
+        kind: Option<&'static str>,
+    ) -> Self {
         Self {
             specversion: Some(Cow::Borrowed("1.0")),
-            id: event.id.take().map(Cow::Owned),
-            source: event.source.take().map(Cow::Owned),
+            id: texts.id.map(Cow::Borrowed),
+            source: texts.source.map(Cow::Borrowed),
             kind: kind.map(Cow::Borrowed),
-            subject: event.subject.take().map(Cow::Owned),
-            time: event.time.take().and_then(time_of),
-            causation_id: event.causation_id.take().map(Cow::Owned),
+            subject: texts.subject.map(Cow::Borrowed),
+            time: event.time.and_then(time_of),
+            causation_id: texts.causation_id.map(Cow::Borrowed),
             trace: trace::of(event.traceparent.as_deref(), event.tracestate.as_deref()),
         }
     }

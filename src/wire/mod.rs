@@ -11,6 +11,7 @@ mod framing;
 mod journal;
 mod json;
 mod lines;
+mod message;
 mod operation;
 mod organisation;
 mod output_proto;
