@@ -4,8 +4,6 @@
 
 use std::convert::Infallible;
 
-use prost::Message as _;
-
 use super::lines::{self, SOURCE};
 use super::organisation::part_line;
 use super::output_proto;
@@ -150,9 +148,7 @@ fn value<'a>(
     match encoding {
         Encoding::BinaryProtobuf => {
             proto.clear();
-            output_proto::message(output)
-                .encode(proto)
-                .expect("a vector takes all that is written");
+            output_proto::write(output, proto);
             return proto;
         }
         Encoding::BinaryJson => lines::data(output, json),

@@ -17,6 +17,7 @@ mod organisation;
 mod output_proto;
 mod partition;
 mod proto;
+mod proto_writer;
 mod record;
 mod say;
 mod shaped;
