@@ -45,6 +45,7 @@ public final class Scorer {
   private static final double LN_HALF = Math.log(0.5);
 
   private byte[] state;
+  private boolean accepted;
   private byte[] publication;
 
   /**
@@ -55,8 +56,9 @@ public final class Scorer {
   public byte[] apply(byte[] before, Observation observation) {
     state = before == null ? unknown() : before;
     publication = null;
-    if (!remember(observation.event)) {
-      return before;
+    accepted = remember(observation.event);
+    if (!accepted) {
+      return state;
     }
     advance(observation.time);
     long age = asOf() - observation.time;
@@ -65,6 +67,11 @@ public final class Scorer {
     }
     publish();
     return state;
+  }
+
+  /** Whether the last {@link #apply} changed the state; it does not for a duplicate. */
+  public boolean isAccepted() {
+    return accepted;
   }
 
   /** What the last {@link #apply} publishes, the 16 bytes of an output; null if nothing. */
