@@ -23,13 +23,15 @@ import org.apache.kafka.common.TopicPartition;
  */
 final class Job {
   private final Arguments arguments;
+  private final int lanes;
 
   Job(Arguments arguments) {
     this.arguments = arguments;
+    lanes = Math.min(arguments.threads(), arguments.partitions());
   }
 
   void build(StreamExecutionEnvironment environment) {
-    for (int lane = 0; lane < arguments.threads(); lane++) {
+    for (int lane = 0; lane < lanes; lane++) {
       String name = "lane-" + lane;
       DataStream<Heard> heard =
           environment
@@ -60,7 +62,7 @@ final class Job {
 
   private Set<TopicPartition> partitions(int lane) {
     return IntStream.range(0, arguments.partitions())
-        .filter(partition -> partition % arguments.threads() == lane)
+        .filter(partition -> partition % lanes == lane)
         .mapToObj(partition -> new TopicPartition(arguments.input(), partition))
         .collect(Collectors.toSet());
   }

@@ -10,6 +10,7 @@ import java.util.stream.Stream;
 import org.apache.flink.changelog.fs.FsStateChangelogOptions;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.ExternalizedCheckpointRetention;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.PipelineOptions;
@@ -45,6 +46,7 @@ final class Settings {
   }
 
   private void cluster() {
+    configuration.set(CoreOptions.TMP_DIRS, folder.resolve("tmp").toString());
     configuration.set(PipelineOptions.OBJECT_REUSE, true);
     configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
     // The lanes share one slot, and with it the memory that RocksDB gets.
