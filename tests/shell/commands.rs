@@ -1,5 +1,4 @@
 //! Explanations and commands about a customer, as a user types them, over files.
-#![cfg(feature = "service")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,5 @@
 //! `goodfaith organisation` from the outside: a replay's roll-ups in, a report out.
 
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 
