@@ -11,9 +11,6 @@ use crate::model::step::Step;
 use crate::model::timer::TimerKind;
 use crate::model::{Currency, Dimension, EventTime, Micros, Policy, Text, TrustPoint};
 
-/// Transparency from which the firm communicates honestly.
-const HONEST: Micros = Micros::new(650_000);
-
 words! {
     /// What becomes of the roll-ups of an engine. No other output depends on it.
     RollUps { /// There are none, and they cost nothing.
@@ -76,7 +73,7 @@ fn standing(
     Some(Standing {
         score,
         band,
-        is_told_honestly: Micros::round(transparency) >= HONEST,
+        is_told_honestly: Micros::round(transparency) >= step.policy.organisation.honest_from,
         is_overhung: publication.is_overhung(),
         is_squeezed,
         is_squeezed_hard: is_squeezed && is_open_at(Level::Major),
