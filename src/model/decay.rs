@@ -199,6 +199,12 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_stands_in_the_epoch_of_its_latest_addition() {
+        assert_eq!(Accumulator::default().epoch(), 0);
+        assert_eq!(sum(&[(1.0, 20_009), (1.0, 20_010), (1.0, 20_001)]).epoch(), 2001);
+    }
+
+    #[test]
     fn the_order_of_additions_does_not_show() {
         let (early, late) = (
             [(1.3, 20_003), (0.7, 20_391), (5.9, 20_111)],

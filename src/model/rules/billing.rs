@@ -206,9 +206,7 @@ impl Customer {
         let findings = s11::judge(step, subscription, bill, &self.squeezes);
         let has_held = !findings.is_empty();
         for finding in findings {
-            let key = dedup_key(SqueezeType::S11, &self.id, Some(id), &finding.subject);
             self.hold(step, finding);
-            self.blame(step, Class::CarVulnerableHarm, &key, step.policy.weights.vulnerable_harm);
         }
         has_held
     }
