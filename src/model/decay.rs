@@ -123,21 +123,38 @@ pub struct Accumulator {
     low: u64,
 }
 
-/// A sum as it rests: its epoch, and its units without the zeros they end in, of which the guard alone makes 40.
+/// A sum as it rests. Most were never added to; of most others the units, without the zeros they end in, of which the guard alone
+/// makes 40, fit a machine's word.
 #[derive(Serialize, Deserialize)]
-struct Packed(i64, u8, i128);
+enum Packed {
+    Empty,
+    Short(i64, u8, u64),
+    Long(i64, i128),
+}
 
 impl From<Accumulator> for Packed {
     fn from(sum: Accumulator) -> Self {
+        if sum == Accumulator::default() {
+            return Self::Empty;
+        }
         let units = sum.units();
         let zeros = if units == 0 { 0 } else { units.trailing_zeros() };
-        Self(sum.epoch, zeros as u8, units >> zeros)
+        match u64::try_from(units >> zeros) {
+            Ok(short) => Self::Short(sum.epoch, zeros as u8, short),
+            Err(_) => Self::Long(sum.epoch, units),
+        }
     }
 }
 
 impl From<Packed> for Accumulator {
-    fn from(Packed(epoch, zeros, units): Packed) -> Self {
-        Self::new(epoch, units.checked_shl(zeros.into()).unwrap_or_default())
+    fn from(packed: Packed) -> Self {
+        match packed {
+            Packed::Empty => Self::default(),
+            Packed::Short(epoch, zeros, short) => {
+                Self::new(epoch, i128::from(short).checked_shl(zeros.into()).unwrap_or_default())
+            }
+            Packed::Long(epoch, units) => Self::new(epoch, units),
+        }
     }
 }
 

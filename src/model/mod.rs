@@ -19,6 +19,7 @@ pub mod promise;
 pub mod reciprocity;
 pub mod restore;
 pub mod ring;
+pub mod section;
 pub mod squeeze;
 pub mod step;
 pub mod subscription;
