@@ -133,6 +133,8 @@ pub(super) struct Owned {
     hold: Option<Hold>,
     /// A customer's estimated size, in bytes, when last measured.
     customer_bytes: usize,
+    /// The offset from which nothing could be unpacked, and how often.
+    garbled: Option<(i64, u32)>,
     /// When the broker was last asked whether an open transaction holds records back, and how many it does.
     unstable: Option<(Instant, i64)>,
     /// Once it is served, if there are snapshots.
@@ -152,6 +154,7 @@ impl Owned {
             measured_at: None,
             hold: None,
             customer_bytes: 0,
+            garbled: None,
             unstable: None,
             saving: None,
         }
