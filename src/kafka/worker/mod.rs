@@ -31,6 +31,7 @@ use super::member::{self, Member, Rebalances};
 use super::native::FetchQueue;
 use super::offsets;
 use super::outbox::Outbox;
+use super::owners::OwnersWatch;
 use super::partition::Scored;
 use super::publisher::Publisher;
 use super::reference::{PolicyRecord, ReferenceLog, refuse_lasting};
@@ -104,6 +105,8 @@ pub(super) struct Worker {
     pub(super) outbox: Outbox,
     pub(super) restorer: Restorer,
     pub(super) partitions: BTreeMap<i32, Owned>,
+    /// A static member that begins watches whether every partition has an owner.
+    pub(super) owners: Option<OwnersWatch>,
     inbox: Receiver<Query>,
     pub(super) inbox_sender: SyncSender<Query>,
     /// Transactions in a row that came to nothing.
@@ -200,6 +203,7 @@ impl Worker {
                 asked_alone: None,
             },
             partitions: BTreeMap::new(),
+            owners: shared.settings.instance_id.as_ref().map(|_| OwnersWatch::new(clock::now())),
             inbox,
             inbox_sender,
             failures: 0,
@@ -223,13 +227,16 @@ impl Worker {
     }
 
     fn work(&mut self) -> Result<()> {
-        self.member
-            .subscribe(&[self.shared.topics.events()])
-            .map_err(Error::while_doing("joining the group"))?;
+        self.subscribe()?;
         while !self.shared.stop.load(Ordering::Acquire) && !self.is_drained() {
             self.turn()?;
         }
         self.drain()
+    }
+
+    pub(super) fn subscribe(&self) -> Result<()> {
+        let subscribed = self.member.subscribe(&[self.shared.topics.events()]);
+        subscribed.map_err(Error::while_doing("joining the group"))
     }
 
     /// Somebody has asked all instances of this engine to leave.
@@ -281,6 +288,7 @@ impl Worker {
             self.commit()?;
         }
         let now = clock::now();
+        self.watch_owners(now)?;
         self.measure_idle(now);
         self.hold(now)
     }
