@@ -269,10 +269,19 @@ impl Deployment {
 
     /// Everything a reader sees of `what`, partition by partition.
     pub(crate) fn read(&self, what: &str) -> Vec<Stored> {
+        self.read_as("read_committed", what)
+    }
+
+    /// Everything that is stored of `what`, what was aborted or is undecided too.
+    pub(crate) fn read_stored(&self, what: &str) -> Vec<Stored> {
+        self.read_as("read_uncommitted", what)
+    }
+
+    fn read_as(&self, isolation: &str, what: &str) -> Vec<Stored> {
         let reader: BaseConsumer = self
             .client()
             .set("group.id", "reader")
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .create()
@@ -341,8 +350,14 @@ impl Deployment {
 
     /// What the oracle gives for the same logs and the decisions of the journal.
     pub(crate) fn oracle(&self) -> Published {
-        let (reference, journal, events) =
+        self.oracle_where(|_| true)
+    }
+
+    /// The same, had there been only the events that `counts`.
+    pub(crate) fn oracle_where(&self, counts: impl Fn(&Stored) -> bool) -> Published {
+        let (reference, journal, mut events) =
             (self.read("reference"), self.read("journal"), self.read("events"));
+        events.retain(counts);
         let logs = Logs { reference: &reference, journal: &journal, events: &events };
         let mut published = Published::default();
         for due in oracle::outputs(logs, &self.topic("events"), self.settings.encoding) {
@@ -494,6 +509,19 @@ impl Stored {
 pub(crate) struct Published {
     records: BTreeMap<(String, Option<Vec<u8>>), Vec<String>>,
     pub(crate) count: usize,
+}
+
+impl Published {
+    /// Without the records that are to be left out, by topic, key and all the rest as text.
+    pub(crate) fn without(mut self, is_left_out: impl Fn(&str, &[u8], &str) -> bool) -> Self {
+        self.records.retain(|(topic, key), texts| {
+            let key = key.as_deref().unwrap_or_default();
+            texts.retain(|text| !is_left_out(topic, key, text));
+            !texts.is_empty()
+        });
+        self.count = self.records.values().map(Vec::len).sum();
+        self
+    }
 }
 
 /// Compares record for record; a difference is told by its first place, not by printing both sides.
