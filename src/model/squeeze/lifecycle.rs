@@ -74,6 +74,16 @@ impl Finding {
         }
         self
     }
+
+    /// Names the squeeze it is of, for `customer`.
+    pub fn key(&self, customer: &str) -> Text {
+        dedup_key(self.kind, customer, self.subscription.as_deref(), &self.subject)
+    }
+
+    /// Is it of the squeeze in `slot`, of the same customer?
+    pub fn is_of(&self, slot: &SqueezeSlot) -> bool {
+        slot.is_about(self.kind, self.subscription.as_deref(), &self.subject)
+    }
 }
 
 impl SqueezeType {
@@ -109,11 +119,10 @@ impl Customer {
     /// A rule holds: its slot opens, grows or comes back, and what it weighs is recorded. Nothing, if the slot is of another
     /// currency, or is over and the rule still gathers.
     pub fn hold(&mut self, step: &mut Step<'_>, finding: Finding) {
-        let key =
-            dedup_key(finding.kind, &self.id, finding.subscription.as_deref(), &finding.subject);
-        self.squeezes.retain(|slot| slot.key != key || !slot.is_history(step.time, step.policy));
-        let place = self.squeezes.iter().position(|slot| slot.key == key);
-        let index = place.unwrap_or_else(|| self.open_slot(step, key, &finding));
+        self.squeezes
+            .retain(|slot| !finding.is_of(slot) || !slot.is_history(step.time, step.policy));
+        let place = self.squeezes.iter().position(|slot| finding.is_of(slot));
+        let index = place.unwrap_or_else(|| self.open_slot(step, &finding));
         let slot = &self.squeezes[index];
         let is_over = matches!(slot.state, SqueezeState::Stopped | SqueezeState::Resolved);
         let is_held_back = is_over && step.warming.holds_back(finding.kind);
@@ -226,7 +235,7 @@ impl Customer {
     }
 
     /// Makes room for a new slot, and makes it; its place.
-    fn open_slot(&mut self, step: &Step<'_>, key: Text, finding: &Finding) -> usize {
+    fn open_slot(&mut self, step: &Step<'_>, finding: &Finding) -> usize {
         if self.squeezes.len() == SLOTS {
             let rank = |slot: &SqueezeSlot| (slot.state != SqueezeState::Resolved, slot.accrued());
             let leaves = (0..SLOTS).min_by(|a, b| {
@@ -237,7 +246,7 @@ impl Customer {
             self.overflows.squeeze += 1;
         }
         let slot = SqueezeSlot {
-            key,
+            key: finding.key(&self.id),
             kind: finding.kind,
             subscription: finding.subscription.clone(),
             subject: finding.subject.clone(),
