@@ -4,11 +4,17 @@ use sha2::{Digest, Sha256};
 
 /// The first 32 hex digits of the SHA-256 of `text`.
 pub(crate) fn hex_32(text: &str) -> String {
-    let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
     let digest = Sha256::digest(text);
-    let mut hex = String::with_capacity(32);
-    for byte in digest.iter().take(16) {
-        hex.extend([digit(byte >> 4), digit(byte & 15)]);
+    digest.iter().take(16).flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_the_first_half_of_sha_256() {
+        assert_eq!(hex_32("abc"), "ba7816bf8f01cfea414140de5dae2223");
     }
-    hex
 }

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn resting(bytes: &[u8]) -> Section<Vec<u16>> {
-        let mut section = Section::default();
+        let mut section: Section<Vec<u16>> = Section::default();
         section.rest(Packed::new(&Arc::from(bytes), 0..bytes.len()).unwrap());
         section
     }

@@ -91,7 +91,7 @@ pub(super) trait Field {
         name: &'static str,
         at: EventTime,
     ) -> Result<Self::Value, Fault>;
-    fn json(&self, value: &Self::Value, name: &str, at: EventTime, out: &mut Writer);
+    fn json(&self, value: &Self::Value, name: &'static str, at: EventTime, out: &mut Writer);
     fn proto(&self, value: &Self::Value, at: EventTime) -> Self::Slot;
 }
 
@@ -144,7 +144,7 @@ impl<P: Presence> Field for P {
         self.settle(said, at).ok_or_else(|| Fault::of(name))
     }
 
-    fn json(&self, value: &Self::Value, name: &str, at: EventTime, out: &mut Writer) {
+    fn json(&self, value: &Self::Value, name: &'static str, at: EventTime, out: &mut Writer) {
         if let Some(value) = self.stated(value, at) {
             self.kind().json(value, at, out.name(name));
         }
@@ -264,7 +264,7 @@ impl<T: Fields> Field for Flat<T> {
     fn of_proto(&self, slot: Self::Slot, _: &'static str, at: EventTime) -> Result<T, Fault> {
         T::of_proto(slot.unwrap_or_default(), at)
     }
-    fn json(&self, value: &T, _: &str, at: EventTime, out: &mut Writer) {
+    fn json(&self, value: &T, _: &'static str, at: EventTime, out: &mut Writer) {
         value.json(at, out);
     }
     fn proto(&self, value: &T, at: EventTime) -> Self::Slot {
@@ -484,7 +484,13 @@ impl Field for PolicyField {
         Self::read(&slot.ok_or_else(|| Fault::of(name))?, name)
     }
 
-    fn json(&self, value: &Arc<PolicyDocument>, name: &str, _: EventTime, out: &mut Writer) {
+    fn json(
+        &self,
+        value: &Arc<PolicyDocument>,
+        name: &'static str,
+        _: EventTime,
+        out: &mut Writer,
+    ) {
         out.name(name);
         out.raw(value.json());
     }

@@ -242,7 +242,7 @@ impl Kind for Attributes {
     fn json(&self, value: &Self::Value, at: EventTime, out: &mut Writer) {
         out.object(|out| {
             for (name, attribute) in value {
-                out.name(name).object(|out| attribute_json(attribute, at, out));
+                out.any_name(name).object(|out| attribute_json(attribute, at, out));
             }
         });
     }
