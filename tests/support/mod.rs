@@ -34,6 +34,8 @@ use oracle::Logs;
 /// Partitions of every events topic.
 pub(crate) const PARTITIONS: i32 = 8;
 
+/// How long a broker may take to write the markers of a transaction that has ended.
+const MARKERS: Duration = Duration::from_secs(10);
 /// Where the input ends.
 const END: &str = "2026-06-01T00:00:00Z";
 
@@ -289,6 +291,7 @@ impl Deployment {
         let topic = self.topic(what);
         let metadata = reader.fetch_metadata(Some(&topic), Duration::from_secs(10)).unwrap();
         let partitions = i32::try_from(metadata.topics()[0].partitions().len()).unwrap();
+        self.wait_decided(&reader, &topic, partitions);
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&topic, 0, partitions - 1);
         list.set_all_offsets(Offset::Beginning).unwrap();
@@ -304,6 +307,15 @@ impl Deployment {
         }
         stored.sort_by_key(|record| (record.partition, record.offset));
         stored
+    }
+
+    /// Waits until nothing of a topic is undecided, unless somebody keeps a transaction open: the markers of one that has ended reach its
+    /// partitions one after another.
+    fn wait_decided(&self, reader: &BaseConsumer, topic: &str, partitions: i32) {
+        let all: BaseConsumer =
+            self.client().set("isolation.level", "read_uncommitted").create().unwrap();
+        let end = |of: &BaseConsumer, p| of.fetch_watermarks(topic, p, MARKERS).unwrap().1;
+        is_soon(MARKERS, || (0..partitions).all(|p| end(reader, p) == end(&all, p)));
     }
 
     /// What has been decided, partition by partition.
