@@ -264,7 +264,7 @@ impl PartitionEngine {
         }
         let held = self.store.wake(&event.customer).map(|entry| &entry.customer);
         let record = RingHash::of([&event.source, &event.id]);
-        if held.is_some_and(|customer| customer.records.contains(&record)) {
+        if held.is_some_and(|customer| customer.records.contains(record)) {
             self.header.counters.duplicates += 1;
             return;
         }
@@ -376,11 +376,12 @@ impl PartitionEngine {
         if let Some(entry) = &dropped {
             organisation::forget(&mut self.organisation, entry);
         }
-        let slots = dropped.iter().flat_map(|entry| &entry.customer.squeezes);
+        let slots = dropped.iter().flat_map(|entry| entry.customer.squeezes.iter());
         let open_alerts: Vec<_> =
-            slots.filter(|slot| slot.is_liability()).map(|slot| slot.key.clone()).collect();
+            slots.clone().filter(|slot| slot.may_be_told_open()).map(|s| s.key.clone()).collect();
+        let liabilities = slots.filter(|slot| slot.is_liability()).count();
         let counters = &mut self.header.counters;
-        counters.alerts_open = counters.alerts_open.saturating_sub(open_alerts.len() as u64);
+        counters.alerts_open = counters.alerts_open.saturating_sub(liabilities as u64);
         self.store.refuse(self.settings.salt, &event.customer, event.time.max(as_of));
         let output = Output {
             customer: Arc::clone(&event.customer),

@@ -19,6 +19,7 @@ pub mod promise;
 pub mod reciprocity;
 pub mod restore;
 pub mod ring;
+pub mod section;
 pub mod squeeze;
 pub mod step;
 pub mod subscription;
@@ -56,7 +57,7 @@ pub use policy::{DimensionPolicy, Policy, PolicyError, Tolerance};
 pub use promise::PromiseOutcome;
 pub use reading::{DimensionReading, LoyaltyReading, TrustReading};
 pub use time::{DAY_MS, EventTime, TimeText, months_billed, parse_duration_ms};
-pub use trust::{TrustPoint, TrustState};
+pub use trust::{DimensionSums, TrustPoint, TrustState};
 
 /// A short text of an event, 1 to 128 characters, never changed.
 pub type Text = smol_str::SmolStr;

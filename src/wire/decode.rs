@@ -43,7 +43,7 @@ pub fn decode(record: RecordRef<'_>, expect: Expect) -> Result<Event, Rejection>
     }
     let contents = data
         .read(kind, envelope.time)
-        .map_err(|Fault(field)| envelope.refuse(Reason::BadData, Some(field)))?;
+        .map_err(|Fault(field)| envelope.refuse(Reason::BadData, Some(&field)))?;
     check_place(&envelope, kind, &record, expect)?;
     Ok(event(envelope, contents))
 }
@@ -140,7 +140,7 @@ impl Data<'_> {
         match self {
             Data::None | Data::Json(Json::Null) => read_json(&Json::Object(Vec::new()), kind, at),
             Data::Json(data @ Json::Object(_)) => read_json(&data, kind, at),
-            Data::Json(_) => Err(Fault("data")),
+            Data::Json(_) => Err(Fault::of("data")),
             Data::Proto(event) => read_proto(event, kind, at),
         }
     }
@@ -162,7 +162,7 @@ fn read_json(data: &Json<'_>, kind: EventType, at: EventTime) -> Result<Contents
 fn read_proto(event: Box<proto::Event>, kind: EventType, at: EventTime) -> Result<Contents, Fault> {
     let proto::Event { channel, actor, body, .. } = *event;
     if body.as_ref().is_some_and(|body| EventType::of_proto(body) != kind) {
-        return Err(Fault("data"));
+        return Err(Fault::of("data"));
     }
     Ok(Contents {
         channel: optional(TEXT).of_proto(channel, "channel", at)?,
