@@ -333,7 +333,7 @@ mod tests {
             assert_eq!(time.to_string(), text + "T01:02:03.004Z");
         }
         for (ms, text) in
-            [(i64::MIN, "0053-06-19T16:47:04.192Z"), (i64::MAX, "9909-12-03T07:12:55.807Z")]
+            [(i64::MIN, "0053-06-19T16:47:04.192Z"), (i64::MAX, "9909-12-07T07:12:55.807Z")]
         {
             assert_eq!(EventTime(ms).to_string(), text);
         }
