@@ -38,10 +38,10 @@ impl Entry {
     /// If the bytes are of another layout, or damaged; but see [`Self::check`].
     pub(super) fn unpack(id: &Arc<str>, packed: &Arc<[u8]>) -> Result<Self, postcard::Error> {
         let too_few = postcard::Error::DeserializeUnexpectedEnd;
-        let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or(too_few.clone())?;
+        let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or_else(|| too_few.clone())?;
         let (mut entry, bytes): (Self, _) = postcard::take_from_bytes(bytes)?;
         entry.customer.id = Arc::clone(id);
-        let (held, mut bytes) = bytes.split_first_chunk().ok_or(too_few.clone())?;
+        let (held, mut bytes) = bytes.split_first_chunk().ok_or_else(|| too_few.clone())?;
         let held = u16::from_le_bytes(*held);
         for (place, section) in entry.customer.sections_mut().into_iter().enumerate() {
             if held & (1 << place) == 0 {
@@ -49,9 +49,9 @@ impl Entry {
             }
             let (length, behind): (usize, _) = postcard::take_from_bytes(bytes)?;
             let start = packed.len() - behind.len();
-            bytes = behind.get(length..).ok_or(too_few.clone())?;
+            bytes = behind.get(length..).ok_or_else(|| too_few.clone())?;
             let range = start..start + length;
-            section.rest(section::Packed::new(packed, range).ok_or(too_few.clone())?);
+            section.rest(section::Packed::new(packed, range).ok_or_else(|| too_few.clone())?);
         }
         let is_whole = bytes.is_empty() && held >> Customer::SECTIONS == 0;
         is_whole.then_some(entry).ok_or(postcard::Error::DeserializeBadEncoding)

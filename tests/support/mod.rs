@@ -286,6 +286,8 @@ impl Deployment {
             .set("isolation.level", isolation)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
+            // The end of a partition is told by a fetch that finds nothing.
+            .set("fetch.wait.max.ms", "10")
             .create()
             .unwrap();
         let topic = self.topic(what);
