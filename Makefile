@@ -6,7 +6,7 @@ S3 := deploy/s3/s3.sh
 # Property tests draw the same cases every time, so that the same code gives the same result; another seed draws others.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help demo test test-core test-all test-broker test-s3 faults bench bench-snapshot lint docs
+.PHONY: help demo test test-core test-all test-broker test-s3 faults bench bench-snapshot bench-core bench-counts lint docs
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -54,6 +54,16 @@ bench: ## How fast the service is, on a real Apache Kafka: about ten minutes
 
 bench-snapshot: ## How long it takes to write and read the state of a million customers
 	$(CARGO) bench --bench snapshot
+
+BENCH_CORE := $(CARGO) bench --manifest-path benches/core/Cargo.toml
+
+bench-core: ## How long single steps of the core take: decoding, scoring, explaining, a bill, snapshots
+	$(BENCH_CORE) --bench time
+
+bench-counts: ## How many instructions they take, by callgrind: fails 5 % above what was last accepted
+	@command -v valgrind >/dev/null || { echo "valgrind is needed"; exit 1; }
+	@command -v gungraun-runner >/dev/null || $(CARGO) install --locked gungraun-runner --version 0.20.0
+	$(BENCH_CORE) --bench counts
 
 lint: ## Formatting and lints, warnings denied
 	$(CARGO) fmt --check
