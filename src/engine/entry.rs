@@ -17,8 +17,8 @@ pub const LAYOUT: u32 = 2;
 
 /// The packed bytes begin with the earliest deadline, so that it can be read alone.
 const DEADLINE_BYTES: usize = size_of::<i64>();
-/// Stands for no deadline.
-const NO_DEADLINE: i64 = i64::MAX;
+/// Stands for no deadline: it is after all that can be due.
+pub(super) const NEVER: EventTime = EventTime::from_millis(i64::MAX);
 
 /// One customer and what has been published of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl Entry {
         let (mut entry, bytes): (Self, _) = postcard::take_from_bytes(bytes)?;
         entry.customer.id = Arc::clone(id);
         let (held, mut bytes) = bytes.split_first_chunk().ok_or(too_few.clone())?;
-        let held = u16::from_le_bytes(*held);
+        let held = u32::from_le_bytes(*held);
         for (place, section) in entry.customer.sections_mut().into_iter().enumerate() {
             if held & (1 << place) == 0 {
                 continue;
@@ -79,10 +79,10 @@ impl Packer {
     pub(super) fn pack(&mut self, entry: &Entry) -> Arc<[u8]> {
         let bytes = &mut self.customer;
         bytes.clear();
-        let deadline = entry.customer.timers.earliest().map_or(NO_DEADLINE, EventTime::as_millis);
-        bytes.extend_from_slice(&deadline.to_le_bytes());
+        let deadline = entry.customer.timers.earliest().unwrap_or(NEVER);
+        bytes.extend_from_slice(&deadline.as_millis().to_le_bytes());
         section::append(entry, bytes);
-        let (at, mut held) = (bytes.len(), 0_u16);
+        let (at, mut held) = (bytes.len(), 0_u32);
         bytes.extend_from_slice(&held.to_le_bytes());
         for (place, section) in entry.customer.sections().into_iter().enumerate() {
             let packed = section.packed().unwrap_or_else(|| {
@@ -101,12 +101,11 @@ impl Packer {
     }
 }
 
-/// When the first timer of a packed customer is due.
+/// When the first timer of a packed customer is due; [`NEVER`] if it has none.
 ///
 /// # Errors
 /// If there are too few bytes.
-pub(super) fn earliest(packed: &[u8]) -> Result<Option<EventTime>, postcard::Error> {
+pub(super) fn earliest(packed: &[u8]) -> Result<EventTime, postcard::Error> {
     let bytes = packed.first_chunk().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-    let deadline = i64::from_le_bytes(*bytes);
-    Ok((deadline != NO_DEADLINE).then(|| EventTime::from_millis(deadline)))
+    Ok(EventTime::from_millis(i64::from_le_bytes(*bytes)))
 }

@@ -150,11 +150,17 @@ struct Appended<'a>(&'a mut Vec<u8>);
 impl Flavor for Appended<'_> {
     type Output = ();
 
+    #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        // Most numbers are small, and a call to copy one byte costs more than the byte.
+        match bytes {
+            [byte] => self.0.push(*byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 
+    #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         self.0.push(byte);
         Ok(())
@@ -170,7 +176,7 @@ mod tests {
     use super::*;
 
     fn resting(bytes: &[u8]) -> Section<Vec<u16>> {
-        let mut section = Section::default();
+        let mut section = Section::<Vec<u16>>::default();
         section.rest(Packed::new(&Arc::from(bytes), 0..bytes.len()).unwrap());
         section
     }
