@@ -37,11 +37,11 @@ impl Entry {
     /// # Errors
     /// If the bytes are of another layout, or damaged; but see [`Self::check`].
     pub(super) fn unpack(id: &Arc<str>, packed: &Arc<[u8]>) -> Result<Self, postcard::Error> {
-        let too_few = postcard::Error::DeserializeUnexpectedEnd;
-        let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or(too_few.clone())?;
+        const TOO_FEW: postcard::Error = postcard::Error::DeserializeUnexpectedEnd;
+        let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or(TOO_FEW)?;
         let (mut entry, bytes): (Self, _) = postcard::take_from_bytes(bytes)?;
         entry.customer.id = Arc::clone(id);
-        let (held, mut bytes) = bytes.split_first_chunk().ok_or(too_few.clone())?;
+        let (held, mut bytes) = bytes.split_first_chunk().ok_or(TOO_FEW)?;
         let held = u32::from_le_bytes(*held);
         for (place, section) in entry.customer.sections_mut().into_iter().enumerate() {
             if held & (1 << place) == 0 {
@@ -49,9 +49,9 @@ impl Entry {
             }
             let (length, behind): (usize, _) = postcard::take_from_bytes(bytes)?;
             let start = packed.len() - behind.len();
-            bytes = behind.get(length..).ok_or(too_few.clone())?;
+            bytes = behind.get(length..).ok_or(TOO_FEW)?;
             let range = start..start + length;
-            section.rest(section::Packed::new(packed, range).ok_or(too_few.clone())?);
+            section.rest(section::Packed::new(packed, range).ok_or(TOO_FEW)?);
         }
         let is_whole = bytes.is_empty() && held >> Customer::SECTIONS == 0;
         is_whole.then_some(entry).ok_or(postcard::Error::DeserializeBadEncoding)
