@@ -1,6 +1,6 @@
-//! Files of lines, plain or compressed, as the command line names them: `-` is standard input or output.
+//! Files of records, plain or compressed, as the command line names them: `-` is standard input or output.
 //!
-//! It neither parses what it reads nor decides where anything goes.
+//! It sets records apart, but neither parses them nor decides where anything goes.
 
 use std::fmt;
 use std::fs::File;
@@ -12,20 +12,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-/// The longest line read, in bytes. A longer one is an error: no record comes near it, and memory stays bounded.
-pub const LINE_BYTES_MAX: usize = 16 << 20;
+/// The longest record read, in bytes. A longer one is an error: no event comes near it, and memory stays bounded.
+pub const RECORD_BYTES_MAX: usize = 16 << 20;
 
 /// Room of each reading and writing buffer, in bytes.
 const BUFFER_BYTES: usize = 128 << 10;
 
+/// How records are set apart in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Text, a record a line.
+    Lines,
+    /// Protobuf messages, each after its length as a varint.
+    Messages,
+}
+
 /// A file open for reading, unpacked on the way.
 pub struct Input {
+    form: Form,
     reader: Box<dyn BufRead + Send>,
     bytes_read: Arc<AtomicU64>,
     bytes_total: Option<u64>,
 }
 
-/// Opens `path` for reading. Gzip and Zstandard are told by their first bytes, whatever the name.
+/// Opens `path` for reading. Gzip and Zstandard are told by their first bytes, whatever the name. Messages are told by a name that ends
+/// in `.pb` or `.binpb` (before `.gz` or `.zst`); where the name has no ending, as of standard input, by their first bytes, with which
+/// neither a JSON object nor a blank line begins.
 ///
 /// # Errors
 ///
@@ -36,14 +48,42 @@ pub fn open(path: &Path) -> io::Result<Input> {
     }
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    Input::new(Box::new(file), metadata.is_file().then_some(metadata.len()))
+    let mut input = Input::new(Box::new(file), metadata.is_file().then_some(metadata.len()))?;
+    input.form = named_form(path).unwrap_or(input.form);
+    Ok(input)
+}
+
+/// The form that the ending of a file's name says, if it has one beside its packing.
+fn named_form(path: &Path) -> Option<Form> {
+    let ending = |path: &Path| Some(path.extension()?.to_str()?.to_owned());
+    let is_packed = ending(path).is_some_and(|ending| ["gz", "zst"].contains(&ending.as_str()));
+    let ending = if is_packed { ending(&path.with_extension("")) } else { ending(path) }?;
+    Some(if ["pb", "binpb"].contains(&ending.as_str()) { Form::Messages } else { Form::Lines })
+}
+
+/// Tells messages by the first bytes of what they begin: a length, then the key of a field. A length may look like the brace of an
+/// object, but no field's key like what follows one in a line.
+const fn is_messages(start: &[u8]) -> bool {
+    match start {
+        [] | [b'{' | b' ' | b'\t' | b'\r' | b'\n'] => false,
+        [b'{', next, ..] => !matches!(next, b'"' | b' ' | b'\t' | b'}'),
+        [b' ' | b'\t' | b'\r' | b'\n', ..] => false,
+        _ => true,
+    }
 }
 
 impl Input {
     fn new(source: Box<dyn Read + Send>, bytes_total: Option<u64>) -> io::Result<Self> {
         let bytes_read = Arc::new(AtomicU64::new(0));
         let source = Counted { source, bytes_read: Arc::clone(&bytes_read) };
-        Ok(Self { reader: unpacked(source)?, bytes_read, bytes_total })
+        let mut reader = unpacked(source)?;
+        let form = if is_messages(reader.fill_buf()?) { Form::Messages } else { Form::Lines };
+        Ok(Self { form, reader, bytes_read, bytes_total })
+    }
+
+    /// How its records are set apart.
+    pub const fn form(&self) -> Form {
+        self.form
     }
 
     /// Bytes taken from the file so far, packed if it is packed: what a progress bar sets against [`Self::bytes_total`].
@@ -56,22 +96,70 @@ impl Input {
         self.bytes_total
     }
 
+    /// Puts the next record into `record`, a line without its end or a message; `false` at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// When reading or unpacking fails, the record is longer than [`RECORD_BYTES_MAX`], or a message is cut short.
+    pub fn next_record(&mut self, record: &mut Vec<u8>) -> io::Result<bool> {
+        match self.form {
+            Form::Lines => self.next_line(record),
+            Form::Messages => self.next_message(record),
+        }
+    }
+
+    fn next_message(&mut self, message: &mut Vec<u8>) -> io::Result<bool> {
+        message.clear();
+        let Some(length) = self.length()? else { return Ok(false) };
+        if length > RECORD_BYTES_MAX as u64 {
+            let reason = format!(
+                "no message is {length} bytes long: are these messages with their lengths?"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        if self.reader.by_ref().take(length).read_to_end(message)? as u64 == length {
+            Ok(true)
+        } else {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the last message is cut short"))
+        }
+    }
+
+    /// The length of the next message, a varint; `None` at the end of the file.
+    fn length(&mut self) -> io::Result<Option<u64>> {
+        let (mut length, mut shift) = (0, 0);
+        loop {
+            let Some(&byte) = self.reader.fill_buf()?.first() else {
+                let is_end = shift == 0;
+                return if is_end { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            };
+            self.reader.consume(1);
+            length |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return Ok(Some(length));
+            }
+            if shift > 56 {
+                return Ok(Some(u64::MAX));
+            }
+        }
+    }
+
     /// Puts the next line into `line`, without its line end; `false` at the end of the file.
     ///
     /// # Errors
     ///
-    /// When reading or unpacking fails, or the line is longer than [`LINE_BYTES_MAX`].
+    /// When reading or unpacking fails, or the line is longer than [`RECORD_BYTES_MAX`].
     pub fn next_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         line.clear();
-        let room = LINE_BYTES_MAX as u64 + 1;
+        let room = RECORD_BYTES_MAX as u64 + 1;
         let length = self.reader.by_ref().take(room).read_until(b'\n', line)?;
         if line.last() == Some(&b'\n') {
             line.pop();
             if line.last() == Some(&b'\r') {
                 line.pop();
             }
-        } else if length > LINE_BYTES_MAX {
-            let reason = format!("a line is longer than {LINE_BYTES_MAX} bytes");
+        } else if length > RECORD_BYTES_MAX {
+            let reason = format!("a line is longer than {RECORD_BYTES_MAX} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         Ok(length > 0)
@@ -283,16 +371,63 @@ mod tests {
         assert!(matches!(end, Some(Err(_))), "{end:?}");
     }
 
+    /// The records of these bytes under this name; what ended them if not the end.
+    fn records(name: &str, bytes: &[u8]) -> (Form, Vec<Vec<u8>>, Option<io::ErrorKind>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut output = create(&path).unwrap();
+        output.write_all(bytes).unwrap();
+        output.finish().unwrap();
+        let (mut input, mut records, mut record) = (open(&path).unwrap(), Vec::new(), Vec::new());
+        loop {
+            match input.next_record(&mut record) {
+                Ok(true) => records.push(record.clone()),
+                Ok(false) => return (input.form(), records, None),
+                Err(error) => return (input.form(), records, Some(error.kind())),
+            }
+        }
+    }
+
+    #[test]
+    fn messages_are_told_by_their_name_or_without_one_by_how_they_begin() {
+        let long = vec![7; 300];
+        let bytes = [&b"\x02\x0a\0\0\xac\x02"[..], &long].concat();
+        let messages = vec![vec![10, 0], vec![], long];
+        for name in ["a", "a.pb", "a.binpb.gz", "a.pb.zst", "a.zst"] {
+            assert_eq!(records(name, &bytes), (Form::Messages, messages.clone(), None), "{name}");
+        }
+        for text in ["{}", "{\"a\":1}", " {}", "{ }", "", "\n{}", "{"] {
+            let lines = text.lines().map(|line| line.as_bytes().to_vec()).collect();
+            assert_eq!(records("a.gz", text.as_bytes()), (Form::Lines, lines, None), "{text}");
+        }
+        assert_eq!(records("a.ndjson.gz", b"\x01x").0, Form::Lines);
+        let brace = [&b"{\x0a"[..], &[0; 122]].concat();
+        assert_eq!(records("a", &brace).0, Form::Messages, "a length of 123");
+        assert_eq!(records("a.pb", b"\x09{\"a\":1}\r\n").1, [b"{\"a\":1}\r\n"]);
+    }
+
+    #[test]
+    fn a_message_that_is_cut_short_or_far_too_long_is_an_error() {
+        for (bytes, kind) in [
+            (&b"\x01x\x05four"[..], io::ErrorKind::UnexpectedEof),
+            (b"\x01x\x80", io::ErrorKind::UnexpectedEof),
+            (b"\x01x\x81\x80\x80\x08", io::ErrorKind::InvalidData),
+            (b"\x01x\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", io::ErrorKind::InvalidData),
+        ] {
+            assert_eq!(records("a.pb", bytes), (Form::Messages, vec![b"x".to_vec()], Some(kind)));
+        }
+    }
+
     #[test]
     fn a_line_beyond_the_limit_is_refused() {
-        let line = io::repeat(b'x').take(LINE_BYTES_MAX as u64 + 1);
+        let line = io::repeat(b'x').take(RECORD_BYTES_MAX as u64 + 1);
         let mut input = Input::new(Box::new(line), None).unwrap();
         assert!(input.next_line(&mut Vec::new()).is_err());
-        let line = io::repeat(b'x').take(LINE_BYTES_MAX as u64).chain(&b"\nnext"[..]);
+        let line = io::repeat(b'x').take(RECORD_BYTES_MAX as u64).chain(&b"\nnext"[..]);
         let mut input = Input::new(Box::new(line), None).unwrap();
         assert_eq!(
             lines(&mut input).iter().map(String::len).collect::<Vec<_>>(),
-            [LINE_BYTES_MAX, 4]
+            [RECORD_BYTES_MAX, 4]
         );
     }
 }

@@ -43,6 +43,7 @@ fn event(id: usize, minutes: i64, body: Body) -> CustomerEvent {
         source: "/test".into(),
         time: start().plus(minutes * 60_000),
         causation_id: None,
+        trace: None,
         channel: None,
         actor: None,
         body,

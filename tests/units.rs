@@ -442,6 +442,7 @@ mod check {
             time,
             sequence: text(&case["sequence"]).parse().unwrap(),
             causation_id: None,
+            trace: None,
             body: OutputBody::Breach(Box::new(breach)),
         }
     }

@@ -62,6 +62,10 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 log.retention.ms=-1
+# What expires, or is compacted away, goes at once: a test waits for it.
+log.initial.task.delay.ms=1000
+log.retention.check.interval.ms=1000
+log.cleaner.backoff.ms=500
 END
 }
 

@@ -104,6 +104,7 @@ impl CommandArgs {
             source: self.source.as_str().into(),
             time,
             causation_id: None,
+            trace: None,
             channel: None,
             actor: None,
             body,

@@ -42,7 +42,7 @@ pub(super) struct ExplainArgs {
     /// Whom to explain; without, --verify looks at everybody
     #[arg(value_name = "CUSTOMER", required_unless_present = "verify")]
     customer: Option<String>,
-    /// Events, one JSON object a line; plain, gzip or Zstandard, or `-` for stdin. Several files are one sequence
+    /// Events, one JSON object a line or Protobuf messages, as replay reads them. Several files are one sequence
     #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present = "url")]
     events: Vec<PathBuf>,
     /// Plans, list prices and policies, visible from the start: of policies the last is in force, unless --policy names one
@@ -193,11 +193,11 @@ fn replay(
 ) -> anyhow::Result<(Replay, Verification)> {
     let inputs = open_all(&args.events).map_err(UsageError::from)?;
     let mut replay = Replay::new(options);
-    let mut line = Vec::new();
+    let mut record = Vec::new();
     'files: for (path, mut input) in inputs {
         let cannot_read = || format!("cannot read {}", path.display());
-        while input.next_line(&mut line).with_context(cannot_read).map_err(UsageError::new)? {
-            let record = decoded(&line);
+        while input.next_record(&mut record).with_context(cannot_read).map_err(UsageError::new)? {
+            let record = decoded(&record, input.form());
             if let Some(Ok(event)) = &record {
                 if args.at.is_some_and(|at| time_of(event).is_some_and(|time| at < time)) {
                     break 'files;

@@ -15,7 +15,7 @@ use super::{Format, FormatArg, UsageError, policy};
 use crate::engine::{Effect, RollUps};
 use crate::files::{self, Input};
 use crate::model::{Catalogue, EventTime};
-use crate::replay::{Existing, Folder, Options, Replay, Sink, Tally, read_reference};
+use crate::replay::{Existing, Folder, Options, Replay, Sink, Tally, decoded, read_reference};
 
 /// Lines between two looks at the progress bar.
 const LOOK_EVERY: i64 = 4096;
@@ -25,6 +25,8 @@ Examples:
   goodfaith replay --events events.ndjson.gz --out results
   goodfaith replay --events jan.ndjson feb.ndjson --until 2025-03-01 --out results
   goodfaith gen --events 100000 --out - | goodfaith replay --events - --out results --force
+  goodfaith gen --events 1000000 --format proto --out events.pb.zst
+  goodfaith replay --events events.pb.zst --out results --force
 
 A policy.published record among the events takes effect for the records after it; one that changes half-lives or lambda is set aside.
 
@@ -36,7 +38,9 @@ evidence.ndjson, with --organisation organisation.ndjson (see `goodfaith organis
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReplayArgs {
-    /// Events, one JSON object a line; plain, gzip or Zstandard, or `-` for stdin. Several files are one sequence
+    /// Events, one JSON object a line, or `goodfaith.v1.Event` messages, each after its length as a varint; plain, gzip or Zstandard,
+    /// or `-` for stdin. Messages are told by a name that ends in .pb or .binpb (before .gz or .zst), on stdin by how they begin. Several
+    /// files are one sequence
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     events: Vec<PathBuf>,
     /// Plans, list prices and policies, visible from the start: of policies the last is in force, from the start, unless --policy names
@@ -159,14 +163,15 @@ fn feed(
     progress: &mut Progress,
     sink: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
-    let mut line = Vec::new();
+    let mut record = Vec::new();
     let cannot_read = |error| {
         UsageError::new(
             anyhow::Error::new(error).context(format!("cannot read {}", path.display())),
         )
     };
-    while input.next_line(&mut line).map_err(cannot_read)? {
-        replay.line(&line, sink).context("cannot write the results")?;
+    while input.next_record(&mut record).map_err(cannot_read)? {
+        let record = decoded(&record, input.form());
+        replay.decoded_line(record, sink).context("cannot write the results")?;
         if replay.line_number() % LOOK_EVERY == 0 {
             progress.show(&input, replay.line_number());
         }
@@ -194,7 +199,7 @@ impl Progress {
     }
 
     fn show(&self, input: &Input, lines: i64) {
-        self.bar.set_message(format!("{lines} lines, {:.0}/s", rate(lines, self.bar.elapsed())));
+        self.bar.set_message(format!("{lines} records, {:.0}/s", rate(lines, self.bar.elapsed())));
         self.bar.set_position(self.bytes_before + input.bytes_read());
     }
 

@@ -332,7 +332,7 @@ impl PartitionEngine {
             (as_of, publish::step(entry, step, *audit, apply, &mut outputs))
         });
         self.count(count);
-        self.publish(id, as_of, Some(&event.id), outputs, effects);
+        self.publish(id, as_of, Some(event), outputs, effects);
     }
 
     fn count(&mut self, step: StepCount) {
@@ -392,15 +392,17 @@ impl PartitionEngine {
         }
         let slots = dropped.iter().flat_map(|entry| entry.customer.squeezes.iter());
         let open_alerts: Vec<_> =
-            slots.filter(|slot| slot.is_liability()).map(|slot| slot.key.clone()).collect();
+            slots.clone().filter(|slot| slot.may_be_told_open()).map(|s| s.key.clone()).collect();
+        let liabilities = slots.filter(|slot| slot.is_liability()).count();
         let counters = &mut self.header.counters;
-        counters.alerts_open = counters.alerts_open.saturating_sub(open_alerts.len() as u64);
+        counters.alerts_open = counters.alerts_open.saturating_sub(liabilities as u64);
         self.store.refuse(self.settings.salt, &event.customer, event.time.max(as_of));
         let output = Output {
             customer: Arc::clone(&event.customer),
             time: event.time,
             sequence: 1,
             causation_id: Some(event.id.clone()),
+            trace: event.trace.clone(),
             body: OutputBody::CustomerErased { open_alerts },
         };
         self.push(Action::Publish(Box::new(output)), effects);
@@ -410,13 +412,19 @@ impl PartitionEngine {
         &mut self,
         id: &Arc<str>,
         time: EventTime,
-        causation_id: Option<&Text>,
+        cause: Option<&CustomerEvent>,
         outputs: Vec<(u64, OutputBody)>,
         effects: &mut Vec<Effect>,
     ) {
         for (sequence, body) in outputs {
-            let causation_id = causation_id.cloned();
-            let output = Output { customer: Arc::clone(id), time, sequence, causation_id, body };
+            let output = Output {
+                customer: Arc::clone(id),
+                time,
+                sequence,
+                causation_id: cause.map(|event| event.id.clone()),
+                trace: cause.and_then(|event| event.trace.clone()),
+                body,
+            };
             self.push(Action::Publish(Box::new(output)), effects);
         }
     }

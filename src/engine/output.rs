@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::digest::hex_32;
-use crate::model::event::words;
+use crate::model::event::{TraceContext, words};
 use crate::model::output::OutputBody;
 use crate::model::squeeze::SqueezeChange;
 use crate::model::{EventTime, PromiseOutcome, Text};
@@ -28,6 +28,8 @@ pub struct Output {
     pub sequence: u64,
     /// The id of the event that caused it; `None` when a timer did.
     pub causation_id: Option<Text>,
+    /// The trace of that event, if it belongs to one.
+    pub trace: Option<Arc<TraceContext>>,
     /// What is said.
     pub body: OutputBody,
 }

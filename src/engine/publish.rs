@@ -76,7 +76,7 @@ pub(super) fn step(
     let bodies = &mut bodies;
     let (policy, as_of) = (step.policy, step.as_of);
     let before = *entry.customer.trust.sums();
-    let open_before = alerts_open(entry);
+    let open_before = cfg!(debug_assertions).then(|| alerts_open(entry));
     entry.customer.timers.armed_by = step.origin;
     effect(entry, &mut step);
     if audit {
@@ -96,14 +96,19 @@ pub(super) fn step(
     if step.organisation.is_some() {
         organisation::end_step(entry, &mut step, after.as_ref());
     }
+    debug_assert_eq!(
+        open_before.map(|before| before + step.alerts_opened),
+        open_before.map(|_| alerts_open(entry)),
+        "every squeeze that opens or ends is counted where it does"
+    );
     StepCount {
         is_duplicate: step.is_duplicate,
-        alerts_opened: alerts_open(entry) - open_before,
+        alerts_opened: step.alerts_opened,
         organisation: step.organisation,
     }
 }
 
-/// Squeezes for which money may still be owed: few, as the slots are.
+/// Squeezes for which money may still be owed. A step counts what it adds instead: most touch none of them.
 fn alerts_open(entry: &Entry) -> i64 {
     entry.customer.squeezes.iter().map(|slot| i64::from(slot.is_liability())).sum()
 }

@@ -172,6 +172,7 @@ impl Generator {
             source: telling.source.into(),
             time,
             causation_id: None,
+            trace: None,
             channel: telling.channel.map(Into::into),
             actor: telling.actor,
             body: telling.body,

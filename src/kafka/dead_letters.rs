@@ -70,6 +70,8 @@ pub enum Left {
     Sent,
     /// It has been sent again as often as it may.
     TooOften,
+    /// The record was too large for a dead letter, which holds a part of it only.
+    Truncated,
 }
 
 /// A retry of some dead letters.
@@ -382,6 +384,9 @@ fn judge(
     if events_partitions <= letter.partition {
         return Err(Left::PartitionGone);
     }
+    if letter.truncated.is_some() {
+        return Err(Left::Truncated);
+    }
     if Prospect::of(letter.reason).is_never() && !is_named {
         return Err(Left::Hopeless);
     }
@@ -431,7 +436,8 @@ mod tests {
     fn letter<'a>(reason: Reason, original: &'a [Header<'a>]) -> DeadLetter<'a> {
         let redrives = if original.is_empty() { 0 } else { 3 };
         let (topic, partition, offset) = ("goodfaith.events.v1", 3, 41);
-        DeadLetter { reason, detail: None, topic, partition, offset, redrives, original }
+        let (detail, truncated) = (None, None);
+        DeadLetter { reason, detail, topic, partition, offset, truncated, redrives, original }
     }
 
     fn judged(letter: &DeadLetter<'_>, is_named: bool) -> Result<(), Left> {
@@ -453,6 +459,8 @@ mod tests {
         assert_eq!(judge(&bad, true, "goodfaith.events.v1", 3), Err(Left::PartitionGone));
         let headers: [Header<'_>; 1] = [(REDRIVE_HEADER, Some(b"3"))];
         assert_eq!(judged(&letter(Reason::BadData, &headers), true), Err(Left::TooOften));
+        let excerpt = DeadLetter { truncated: Some("value=12000000"), ..bad };
+        assert_eq!(judged(&excerpt, true), Err(Left::Truncated));
     }
 
     #[test]

@@ -36,6 +36,13 @@ pub enum Fact<'a> {
         /// They were lost: another member may own them already.
         is_lost: bool,
     },
+    /// Partitions have no owner in a group that is stable: the worker leaves it and joins again, which ends that.
+    OwnersMissing {
+        /// Which.
+        worker: usize,
+        /// How many, at least 1.
+        partitions: usize,
+    },
     /// A partition came to this process and is being restored.
     PartitionAssigned {
         /// Which.

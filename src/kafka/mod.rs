@@ -16,6 +16,7 @@ mod member;
 mod native;
 mod offsets;
 mod outbox;
+mod owners;
 mod partition;
 mod produce;
 mod publisher;

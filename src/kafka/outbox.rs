@@ -131,8 +131,8 @@ impl Transaction for Outbox {
         for effect in &*effects {
             tally.count(partition, effect, original.timestamp_ms);
         }
-        let origin = Origin { topic: self.topics.events(), partition, policy };
         let Self { settings, topics, publisher, encoder, .. } = self;
+        let origin = Origin { topic: topics.events(), partition, policy };
         let mut send = |record: OutRecordRef<'_>| {
             publisher.send(&Publication {
                 topic: topics.name(record.topic),

@@ -1,7 +1,7 @@
 //! How a worker answers the group, and how it settles a transaction nobody can vouch for: the two places where what it holds may
 //! turn out not to be its own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BlockingRetryable as _, ConstantBuilder};
 use rdkafka::consumer::Consumer as _;
@@ -15,8 +15,9 @@ use super::failure::Failure;
 use super::member::{self, Rebalance};
 use super::native::Taint;
 use super::offsets::{self, Committed};
+use super::owners::Owners;
 use super::restore::Phase;
-use super::worker::{Owned, Worker};
+use super::worker::{Owned, Shared, Worker};
 use crate::live::PartitionStatus;
 
 /// One question to the broker, the pause before it is asked again, and how often: a broker may be away for a while.
@@ -64,6 +65,32 @@ impl Worker {
                     .map_err(Error::while_doing("giving partitions back"))?;
                 let fact = Fact::Rebalanced { worker, assigned: 0, revoked, is_lost };
                 self.shared.observer.observe(fact);
+            }
+        }
+        Ok(())
+    }
+
+    /// A static member that begins leaves the group and joins it again, if partitions have no owner: see [`owners`](super::owners).
+    ///
+    /// # Errors
+    /// If the client refuses to join.
+    pub(super) fn watch_owners(&mut self, now: Instant) -> Result<()> {
+        let is_member = self.shared.live.workers.get(&self.number).is_some_and(|w| w.is_member);
+        let Some(watch) = self.owners.as_mut().filter(|watch| is_member && watch.is_due(now))
+        else {
+            return Ok(());
+        };
+        let Shared { settings, topics, events, .. } = &*self.shared;
+        let (group, partitions) = (&settings.group_id, events.partition_count);
+        match watch.look(&self.member, group, topics.events(), partitions, now) {
+            Owners::Unclear => {}
+            Owners::All => self.owners = None,
+            Owners::Missing(partitions) => {
+                let fact = Fact::OwnersMissing { worker: self.number, partitions };
+                self.shared.observer.observe(fact);
+                self.tell_membership(false);
+                self.member.unsubscribe();
+                self.subscribe()?;
             }
         }
         Ok(())

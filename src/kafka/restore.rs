@@ -109,6 +109,12 @@ pub(super) enum Refusal {
     Diverged,
     #[error("topic {topic} cannot be read: {code}")]
     Unreadable { topic: String, code: String },
+    #[error(
+        "topic {topic} cannot be read at offset {offset}: {code}. If it is a batch of records that unpacks to more than 100 MB, set \
+         kafka.properties.receive.message.max.bytes to more (up to 2147483647) until it is passed. Else the log is damaged there: delete \
+         its records up to behind the batch (kafka-delete-records.sh), and score what is left anew by `goodfaith reset --partial`"
+    )]
+    Garbled { topic: String, offset: i64, code: String },
 }
 
 impl Refusal {

@@ -112,11 +112,22 @@ pub struct BestPlan {
     pub on_sale_from: EventTime,
 }
 
+/// What a plan is from its `effective_from` on. `None` is a withdrawal: what was last published holds, but is not on sale.
+type Dated = (EventTime, Option<Listed>);
+
+/// A plan version, and what it costs a month.
+#[derive(Debug, Clone, PartialEq)]
+struct Listed {
+    version: Arc<PlanVersion>,
+    /// As [`monthly`] says.
+    monthly: Option<i64>,
+}
+
 /// All plan versions and list prices read so far.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Catalogue {
-    /// By plan, then by `effective_from`; `None` is a withdrawal: what was last published holds, but is not on sale.
-    plans: BTreeMap<Text, BTreeMap<EventTime, Option<Arc<PlanVersion>>>>,
+    /// By plan, then in the order of `effective_from`, each once: a list, because every bill searches those of all plans.
+    plans: BTreeMap<Text, Vec<Dated>>,
     /// By article, then by `effective_from`.
     prices: BTreeMap<Text, BTreeMap<EventTime, Money>>,
 }
@@ -126,11 +137,11 @@ impl Catalogue {
     pub fn apply(&mut self, change: &ReferenceChange) {
         match change {
             ReferenceChange::PlanPublished { plan_id, version } => {
-                let versions = self.plans.entry(plan_id.clone()).or_default();
-                versions.insert(version.effective_from, Some(Arc::clone(version)));
+                let listed = Listed { version: Arc::clone(version), monthly: monthly(version) };
+                self.list(plan_id, version.effective_from, Some(listed));
             }
             ReferenceChange::PlanWithdrawn { plan_id, effective_from } => {
-                self.plans.entry(plan_id.clone()).or_default().insert(*effective_from, None);
+                self.list(plan_id, *effective_from, None);
             }
             ReferenceChange::PriceListed { sku, price, effective_from } => {
                 self.prices.entry(sku.clone()).or_default().insert(*effective_from, *price);
@@ -140,10 +151,19 @@ impl Catalogue {
         }
     }
 
+    fn list(&mut self, plan_id: &Text, from: EventTime, listed: Option<Listed>) {
+        let versions = self.plans.entry(plan_id.clone()).or_default();
+        match versions.binary_search_by_key(&from, |(from, _)| *from) {
+            Ok(place) => versions[place].1 = listed,
+            Err(place) => versions.insert(place, (from, listed)),
+        }
+    }
+
     /// The version of `plan_id` in force at `at`: the one with the greatest `effective_from` not after it. `None` if the plan is
     /// not known at that time.
     pub fn plan(&self, plan_id: &str, at: EventTime) -> Option<PlanInForce<'_>> {
-        in_force(self.plans.get(plan_id)?, at)
+        let (listed, is_withdrawn) = in_force(self.plans.get(plan_id)?, at)?;
+        Some(PlanInForce { version: &listed.version, is_withdrawn })
     }
 
     /// Of the plans open to existing customers that dominate `plan_id` at `at` for one who pays `paying` a month, the one of least
@@ -185,26 +205,29 @@ impl Catalogue {
         paying: Money,
     ) -> Option<BestPlan> {
         let own = self.plan(plan_id, at)?.version;
-        // What is cheap to rule out first: attributes are compared only for plans that cost less.
-        self.plans
-            .iter()
-            .filter(|(id, _)| ***id != *plan_id)
-            .filter_map(|(id, versions)| {
-                let plan = in_force(versions, at).filter(|plan| !plan.is_withdrawn)?.version;
-                let is_offered = plan.new_customers_only == new_customers_only
-                    && plan.price.currency == paying.currency
-                    && plan.on_sale_from <= on_sale_by
-                    && plan.is_for(segment);
-                let monthly = monthly(plan).filter(|month| is_offered && *month < paying.minor)?;
-                at_least(&plan.attributes, &own.attributes).then_some((monthly, id, plan))
-            })
-            .min_by_key(|(monthly, id, _)| (*monthly, *id))
-            .map(|(monthly, id, plan)| BestPlan {
-                plan_id: id.clone(),
-                monthly: Money::new(monthly, paying.currency),
-                effective_from: plan.effective_from,
-                on_sale_from: plan.on_sale_from,
-            })
+        // What is cheap to rule out first: attributes are compared only for a plan that costs less than the best so far. Plans come by
+        // id, so of equals the first stays.
+        let mut best: Option<(i64, &Text, &PlanVersion)> = None;
+        for (id, versions) in &self.plans {
+            let Some((listed, false)) = in_force(versions, at) else { continue };
+            let (plan, Some(monthly)) = (&*listed.version, listed.monthly) else { continue };
+            let is_better = monthly < best.map_or(paying.minor, |(monthly, ..)| monthly)
+                && plan.new_customers_only == new_customers_only
+                && plan.price.currency == paying.currency
+                && plan.on_sale_from <= on_sale_by
+                && plan.is_for(segment)
+                && **id != *plan_id
+                && at_least(&plan.attributes, &own.attributes);
+            if is_better {
+                best = Some((monthly, id, plan));
+            }
+        }
+        best.map(|(monthly, id, plan)| BestPlan {
+            plan_id: id.clone(),
+            monthly: Money::new(monthly, paying.currency),
+            effective_from: plan.effective_from,
+            on_sale_from: plan.on_sale_from,
+        })
     }
 
     /// The lowest price in `currency` that `sku` was listed at at some time from `from` to `until`, both included, among the list
@@ -237,14 +260,11 @@ impl PlanVersion {
 }
 
 /// The last version published up to `at`, and whether a withdrawal came after it.
-fn in_force(
-    versions: &BTreeMap<EventTime, Option<Arc<PlanVersion>>>,
-    at: EventTime,
-) -> Option<PlanInForce<'_>> {
-    let mut up_to = versions.range(..=at).rev().map(|(_, version)| version.as_ref());
-    let latest = up_to.next()?;
-    let version = latest.or_else(|| up_to.flatten().next())?;
-    Some(PlanInForce { version, is_withdrawn: latest.is_none() })
+fn in_force(versions: &[Dated], at: EventTime) -> Option<(&Listed, bool)> {
+    let up_to = &versions[..versions.partition_point(|(from, _)| *from <= at)];
+    let listed = up_to.iter().rev().find_map(|(_, listed)| listed.as_ref())?;
+    let (_, latest) = up_to.last()?;
+    Some((listed, latest.is_none()))
 }
 
 #[cfg(test)]

@@ -33,12 +33,23 @@ pub struct CustomerEvent {
     pub time: EventTime,
     /// The id of the output of ours this event reacts to.
     pub causation_id: Option<Text>,
+    /// The trace it belongs to: copied to what it causes, and read by no rule.
+    pub trace: Option<Arc<TraceContext>>,
     /// Where it happened (phone, shop, web); for roll-ups.
     pub channel: Option<Text>,
     /// Who acted; for roll-ups.
     pub actor: Option<Actor>,
     /// What happened.
     pub body: Body,
+}
+
+/// Where an event stands in a distributed trace. Source: W3C Trace Context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    /// `traceparent`: version, trace, parent and flags.
+    pub parent: Text,
+    /// `tracestate`: what the systems it passed through add; 1 to 512 characters.
+    pub state: Option<Text>,
 }
 
 /// Who acted, for roll-ups.

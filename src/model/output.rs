@@ -13,7 +13,7 @@ pub enum OutputBody {
     ScoreChanged(Box<ScoreChanged>),
     /// `customer.erased`: a tombstone wherever the last word on the customer is kept.
     CustomerErased {
-        /// Dedup keys of the squeezes said and not resolved, in the order of the slots.
+        /// Dedup keys of the squeezes said and not resolved, and of those whose end may not have been said, in the order of the slots.
         open_alerts: Vec<Text>,
     },
     /// `squeeze.opened` and its kin.

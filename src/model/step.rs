@@ -34,6 +34,8 @@ pub struct Step<'a> {
     pub said: Vec<OutputBody>,
     /// The event's natural key was known already.
     pub is_duplicate: bool,
+    /// Squeezes for which money may be owed since, less those for which none may be any more.
+    pub alerts_opened: i64,
 }
 
 impl<'a> Step<'a> {
@@ -59,6 +61,7 @@ impl<'a> Step<'a> {
             recorded: Vec::new(),
             said: Vec::new(),
             is_duplicate: false,
+            alerts_opened: 0,
         }
     }
 

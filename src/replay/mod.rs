@@ -1,4 +1,4 @@
-//! History through the engine: lines of files in, effects out, with one engine a partition as over Kafka.
+//! History through the engine: records of files in, effects out, with one engine a partition as over Kafka.
 //!
 //! It reads no clock, knows no Kafka and decides nothing about trust. Where lines come from and where effects go is the caller's
 //! business; [`Folder`] is where the command line puts them.
@@ -20,6 +20,7 @@ use crate::engine::{
     Action, Counters, CustomerView, Effect, Explanation, Input, OrganisationPart, OutputBody,
     PartitionEngine, Rejection, RollUps, Settings,
 };
+use crate::files::Form;
 use crate::model::{Catalogue, Event, EventTime, Policy};
 use crate::wire::{self, Expect, RecordRef};
 
@@ -106,10 +107,10 @@ impl Replay {
     /// # Errors
     /// Those of `sink`.
     pub fn line(&mut self, line: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
-        self.decoded_line(decoded(line), sink)
+        self.decoded_line(decoded(line, Form::Lines), sink)
     }
 
-    /// As [`Self::line`], of a line that [`decoded`] has read.
+    /// As [`Self::line`], of a line or message that [`decoded`] has read.
     ///
     /// # Errors
     /// Those of `sink`.
@@ -136,7 +137,7 @@ impl Replay {
         self.perform(sink)
     }
 
-    /// Lines taken so far, blank ones too.
+    /// Lines or messages taken so far, blank ones too.
     pub const fn line_number(&self) -> i64 {
         self.line_number
     }
@@ -232,13 +233,15 @@ impl Replay {
     }
 }
 
-/// What a line says, or why it says nothing; `None` if it is blank.
-pub fn decoded(line: &[u8]) -> Option<Result<Event, Rejection>> {
-    if line.trim_ascii().is_empty() {
-        return None;
-    }
-    let record = RecordRef { key: None, value: Some(line), headers: &[], timestamp_ms: None };
-    Some(wire::decode(record, Expect::File))
+/// What a record of a file of this form says, or why it says nothing; `None` if it is a blank line.
+pub fn decoded(record: &[u8], form: Form) -> Option<Result<Event, Rejection>> {
+    let expect = match form {
+        Form::Lines if record.trim_ascii().is_empty() => return None,
+        Form::Lines => Expect::File,
+        Form::Messages => Expect::Message,
+    };
+    let record = RecordRef { key: None, value: Some(record), headers: &[], timestamp_ms: None };
+    Some(wire::decode(record, expect))
 }
 
 /// Replays all of `lines` to their end.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::decoded;
 use crate::engine::Reason;
 use crate::files::Input;
 use crate::model::{Catalogue, Event, Policy, ReferenceChange, Text};
-use crate::wire::{self, Expect, RecordRef};
 
-/// Why a file is no catalogue. `line` counts from 1, in that file.
+/// Why a file is no catalogue. `line` counts lines, or messages, from 1, in that file.
 #[derive(Debug, Error)]
 pub enum ReferenceError {
     /// It cannot be read.
@@ -50,18 +50,15 @@ pub fn read_reference(
     file: &mut Input,
     catalogue: &mut Catalogue,
 ) -> Result<Option<Arc<Policy>>, ReferenceError> {
-    let (mut text, mut line, mut policy) = (Vec::new(), 0, None);
+    let (mut record, mut line, mut policy) = (Vec::new(), 0, None);
     loop {
         line += 1;
-        let is_line = file.next_line(&mut text);
-        if !is_line.map_err(|source| ReferenceError::Read { line, source })? {
+        let is_record = file.next_record(&mut record);
+        if !is_record.map_err(|source| ReferenceError::Read { line, source })? {
             return Ok(policy);
         }
-        if text.trim_ascii().is_empty() {
-            continue;
-        }
-        let record = RecordRef { key: None, value: Some(&text), headers: &[], timestamp_ms: None };
-        match wire::decode(record, Expect::File) {
+        let Some(event) = decoded(&record, file.form()) else { continue };
+        match event {
             Ok(Event::Reference(event)) => match &event.change {
                 ReferenceChange::PolicyPublished { policy: last } => {
                     policy = Some(Arc::clone(last.policy()));

@@ -206,7 +206,7 @@ mod tests {
             verification = verification.with_sample(size, 7);
         }
         for record in Records::new(settings, disorder, Form::Json).take(6000) {
-            let record = decoded(&record.value);
+            let record = decoded(&record.value, crate::files::Form::Lines);
             if let Some(Ok(Event::Customer(event))) = &record {
                 verification.event(event);
             }

@@ -31,6 +31,7 @@ pub(super) mod name {
     pub(in super::super) const SCORE_CHANGES: &str = "goodfaith_score_changes_total";
     pub(in super::super) const ALERTS: &str = "goodfaith_alerts_total";
     pub(in super::super) const REBALANCES: &str = "goodfaith_rebalances_total";
+    pub(in super::super) const OWNERS_MISSING: &str = "goodfaith_owners_missing_total";
     pub(in super::super) const TRANSACTIONS_ABORTED: &str = "goodfaith_transactions_aborted_total";
     pub(in super::super) const PRODUCERS_RETIRED: &str = "goodfaith_producers_retired_total";
     pub(in super::super) const POLICY_REJECTIONS: &str = "goodfaith_policy_rejections_total";
@@ -56,7 +57,7 @@ pub(super) mod name {
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 15] = [
     (name::EVENTS, "Records of the events topic handled and committed."),
     (name::DEAD_LETTERS, "Records set aside, by reason."),
     (name::DUPLICATES, "Events seen before."),
@@ -67,6 +68,10 @@ const COUNTERS: [(&str, &str); 14] = [
         "Alerts published, by rule (a squeeze type, or what else it is about) and by what is said.",
     ),
     (name::REBALANCES, "Moves of partitions to or from a worker."),
+    (
+        name::OWNERS_MISSING,
+        "Times the group had left partitions without an owner, so that a static member left and joined again.",
+    ),
     (name::TRANSACTIONS_ABORTED, "Transactions undone; their events are handled again."),
     (name::PRODUCERS_RETIRED, "Producers replaced because nobody knew how a transaction ended."),
     (name::POLICY_REJECTIONS, "Policies published that could not come into force in flight."),
@@ -175,6 +180,7 @@ fn describe() {
         name::LATE_RECORDS,
         name::SCORE_CHANGES,
         name::REBALANCES,
+        name::OWNERS_MISSING,
         name::TRANSACTIONS_ABORTED,
         name::PRODUCERS_RETIRED,
         name::POLICY_REJECTIONS,

@@ -154,6 +154,13 @@ impl Observer for Telemetry {
                 info!(worker, assigned, revoked, is_lost, "Group rebalanced.");
                 counter!(name::REBALANCES).increment(1);
             }
+            Fact::OwnersMissing { worker, partitions } => {
+                warn!(
+                    worker,
+                    partitions, "Partitions have no owner; the group is left and joined again."
+                );
+                counter!(name::OWNERS_MISSING).increment(1);
+            }
             Fact::PartitionAssigned { partition } => info!(partition, "Partition assigned."),
             Fact::PartitionRestored { partition, records, elapsed, is_new } => {
                 info!(partition, records, ?elapsed, is_new, "Partition restored.");

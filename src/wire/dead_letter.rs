@@ -22,6 +22,8 @@ pub struct DeadLetter<'a> {
     pub partition: i32,
     /// Its offset there, at least 0.
     pub offset: i64,
+    /// It is an excerpt of a record of so many bytes, in words; `None`: it is all of it.
+    pub truncated: Option<&'a str>,
     /// How often it had been sent again before, from 0.
     pub redrives: u32,
     /// The headers of the original record, in their order.
@@ -57,6 +59,7 @@ impl<'a> DeadLetter<'a> {
         let offset = last("__streams.errors.offset")?.parse().ok()?;
         let partition = last("__streams.errors.partition")?.parse().ok()?;
         let topic = last("__streams.errors.topic")?;
+        let truncated = last("truncated");
         let detail = last("detail");
         let reason = Reason::from_word(last("reason")?)?;
         let redrives = redrives(rest);
@@ -67,14 +70,16 @@ impl<'a> DeadLetter<'a> {
             topic,
             partition,
             offset,
+            truncated,
             redrives,
             original: rest,
         })
     }
 
-    /// The headers to send it again with: the original ones and the count of redrives; `None` if it was sent again too often.
+    /// The headers to send it again with: the original ones and the count of redrives; `None` if it was sent again too often, or is
+    /// an excerpt.
     pub fn redriven(&self) -> Option<Vec<(String, Option<Vec<u8>>)>> {
-        if REDRIVES_MAX <= self.redrives {
+        if REDRIVES_MAX <= self.redrives || self.truncated.is_some() {
             return None;
         }
         let own = |(name, value): &Header<'_>| ((*name).to_owned(), value.map(<[u8]>::to_vec));
@@ -132,7 +137,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{Action, Effect, Rejection, SourcePosition};
-    use crate::wire::{Encoding, Origin, RecordRef, encode};
+    use crate::wire::{Encoding, Origin, OutRecord, RecordRef, encode};
 
     type Owned = Vec<(String, Option<Vec<u8>>)>;
 
@@ -142,23 +147,28 @@ mod tests {
 
     /// The headers of a dead letter made of a record with `original` headers.
     fn set_aside(original: &Owned, reason: Reason, detail: Option<&str>) -> Owned {
+        let headers = refs(original);
+        let record = RecordRef { key: None, value: None, headers: &headers, timestamp_ms: None };
+        letter_of(record, reason, detail).headers
+    }
+
+    fn letter_of(record: RecordRef<'_>, reason: Reason, detail: Option<&str>) -> OutRecord {
         let rejection =
             Rejection { reason, detail: detail.map(Into::into), id: None, subject: None };
         let effect = Effect {
             source: SourcePosition { offset: 41, seq: 2, ordinal: 0 },
             action: Action::DeadLetter(Box::new(rejection)),
         };
-        let headers = refs(original);
-        let record = RecordRef { key: None, value: None, headers: &headers, timestamp_ms: None };
         let origin = Origin { topic: "goodfaith.events.v1", partition: 3, policy: 1 };
-        encode(&effect, record, origin, Encoding::BinaryJson).remove(0).headers
+        encode(&effect, record, origin, Encoding::BinaryJson).remove(0)
     }
 
     /// Headers of any name, ours above all.
     fn any_headers() -> impl Strategy<Value = Owned> {
-        const NAMES: [&str; 8] = [
+        const NAMES: [&str; 9] = [
             "reason",
             "detail",
+            "truncated",
             "gfsource",
             "gfpolicy",
             REDRIVE_HEADER,
@@ -184,6 +194,7 @@ mod tests {
             prop_assert_eq!((letter.reason, letter.detail), (reason, detail.as_deref()));
             prop_assert_eq!((letter.topic, letter.partition, letter.offset), ("goodfaith.events.v1", 3, 41));
             prop_assert_eq!(letter.original.to_vec(), refs(&original));
+            prop_assert_eq!(letter.truncated, None);
         }
 
         #[test]
@@ -211,6 +222,47 @@ mod tests {
             [("reason".to_owned(), None), ("trace".to_owned(), Some(vec![0xff]))]
         );
         assert_eq!(headers[2..], [(REDRIVE_HEADER.to_owned(), Some(b"3".to_vec()))]);
+    }
+
+    #[test]
+    fn a_record_too_large_for_a_dead_letter_leaves_an_excerpt_that_is_not_sent_again() {
+        const MEGABYTE: usize = 1_000_000;
+        let letter = |key: usize, value: usize, headers: usize| {
+            let (key, value) = (vec![b'k'; key], vec![b'v'; value]);
+            let headers = vec![("", None); headers];
+            let record = RecordRef {
+                key: Some(&key),
+                value: Some(&value),
+                headers: &headers,
+                timestamp_ms: None,
+            };
+            letter_of(record, Reason::NotJson, None)
+        };
+        let size = |letter: &OutRecord| {
+            let of = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+            let headers = letter.headers.iter().map(|(name, value)| name.len() + of(value) + 10);
+            of(&letter.key) + of(&letter.value) + headers.sum::<usize>()
+        };
+        for (key, value, headers) in
+            [(3, 10 * MEGABYTE - 3, 0), (5 * MEGABYTE, 5 * MEGABYTE, 0), (0, 0, MEGABYTE)]
+        {
+            let whole = letter(key, value, headers);
+            let headers_read = refs(&whole.headers);
+            let read = DeadLetter::read(&headers_read).unwrap();
+            assert_eq!((read.truncated, read.original.len()), (None, headers));
+            assert!(10 * MEGABYTE < size(&whole) && size(&whole) < 10 << 20, "{}", size(&whole));
+            for (key, value, headers) in
+                [(key + 1, value, headers), (key, value + 1, headers), (key, value, headers + 1)]
+            {
+                let excerpt = letter(key, value, headers);
+                let told = format!("key={key} value={value} headers={}", headers * 10);
+                let headers_read = refs(&excerpt.headers);
+                let read = DeadLetter::read(&headers_read).unwrap();
+                assert_eq!((read.truncated, read.offset), (Some(told.as_str()), 41));
+                assert_eq!((read.original, read.redriven()), (&[][..], None));
+                assert!(size(&excerpt) < 140_000, "{}", size(&excerpt));
+            }
+        }
     }
 
     #[test]

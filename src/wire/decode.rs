@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
-
 use super::contract::{self, EventType, Said, SaidOwned};
 use super::envelope::{Attributes, Envelope};
 use super::field::{Fault, Field as _, TEXT, optional, part};
 use super::framing::{self, Payload};
 use super::json::Json;
+use super::message;
 use super::proto;
 use super::record::{Expect, RecordRef};
+use super::trace;
 use crate::engine::{Reason, Rejection};
 use crate::model::event::Actor;
 use crate::model::{CustomerEvent, Event, EventTime, ReferenceEvent, Text};
@@ -21,12 +21,16 @@ use crate::model::{CustomerEvent, Event, EventTime, ReferenceEvent, Text};
 const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;
 
 /// The event in a record, in whichever form: CloudEvents binary mode, structured JSON, a bare Protobuf event, or either of these in
-/// registry framing. Of a file, only structured JSON is expected.
+/// registry framing. Of a file, only structured JSON or
+/// only bare messages are expected.
 ///
 /// # Errors
 /// The first reason, in the contract's order, for which the record is to be set aside.
 pub fn decode(record: RecordRef<'_>, expect: Expect) -> Result<Event, Rejection> {
-    let (attributes, data) = parse(&record, expect)?;
+    let (mut attributes, data) = parse(&record, expect)?;
+    if let Some(trace) = trace::of_headers(&record) {
+        attributes.trace = Some(trace);
+    }
     let envelope = attributes.check()?;
     if envelope.is_own() {
         return Err(envelope.refuse(Reason::OwnOutput, None));
@@ -66,6 +70,7 @@ fn parse<'a>(
     let refuse = |reason| Attributes::default().refuse(reason, None);
     match (expect, record.value) {
         (Expect::File, value) => structured(value.unwrap_or_default()).map_err(refuse),
+        (Expect::Message, value) => bare(value.unwrap_or_default()).map_err(refuse),
         (_, _) if record.is_binary_mode() => binary(record),
         (_, None) => Ok((Attributes::default(), Data::None)),
         (_, Some(value)) => match payload(value).map_err(refuse)? {
@@ -92,10 +97,10 @@ fn structured(text: &[u8]) -> Result<(Attributes<'_>, Data<'_>), Reason> {
     Ok((Attributes::of_json(&mut event), data))
 }
 
-fn bare(bytes: &[u8]) -> Result<(Attributes<'static>, Data<'static>), Reason> {
-    let mut event = proto::Event::decode(bytes).map_err(|_| Reason::NotProtobuf)?;
+fn bare(bytes: &[u8]) -> Result<(Attributes<'_>, Data<'_>), Reason> {
+    let (texts, event) = message::read(bytes).ok_or(Reason::NotProtobuf)?;
     let kind = event.body.as_ref().map(|body| EventType::of_proto(body).name());
-    Ok((Attributes::of_proto(&mut event, kind), Data::Proto(Box::new(event))))
+    Ok((Attributes::of_proto(&texts, &event, kind), Data::Proto(event)))
 }
 
 /// The envelope is the headers; the value, if any, is the data.
@@ -123,9 +128,9 @@ fn binary_data<'a>(value: &'a [u8], content_type: &str) -> Result<Data<'a>, Reas
     };
     match payload {
         Payload::Json(text) => Json::parse(text).map(Data::Json).ok_or(Reason::NotJson),
-        Payload::Proto(bytes) => proto::Event::decode(bytes)
-            .map(|event| Data::Proto(Box::new(event)))
-            .map_err(|_| Reason::NotProtobuf),
+        Payload::Proto(bytes) => {
+            message::read(bytes).map(|(_, event)| Data::Proto(event)).ok_or(Reason::NotProtobuf)
+        }
     }
 }
 
@@ -136,7 +141,7 @@ impl Data<'_> {
             Data::None | Data::Json(Json::Null) => read_json(&Json::Object(Vec::new()), kind, at),
             Data::Json(data @ Json::Object(_)) => read_json(&data, kind, at),
             Data::Json(_) => Err(Fault::of("data")),
-            Data::Proto(event) => read_proto(*event, kind, at),
+            Data::Proto(event) => read_proto(event, kind, at),
         }
     }
 }
@@ -154,18 +159,19 @@ fn read_json(data: &Json<'_>, kind: EventType, at: EventTime) -> Result<Contents
 }
 
 /// The same questions in the same order as of JSON, so that the same field is named.
-fn read_proto(event: proto::Event, kind: EventType, at: EventTime) -> Result<Contents, Fault> {
-    if event.body.as_ref().is_some_and(|body| EventType::of_proto(body) != kind) {
+fn read_proto(event: Box<proto::Event>, kind: EventType, at: EventTime) -> Result<Contents, Fault> {
+    let proto::Event { channel, actor, body, .. } = *event;
+    if body.as_ref().is_some_and(|body| EventType::of_proto(body) != kind) {
         return Err(Fault::of("data"));
     }
     Ok(Contents {
-        channel: optional(TEXT).of_proto(event.channel, "channel", at)?,
+        channel: optional(TEXT).of_proto(channel, "channel", at)?,
         actor: if kind.has_own_actor() {
             None
         } else {
-            optional(part()).of_proto(event.actor, "actor", at)?
+            optional(part()).of_proto(actor, "actor", at)?
         },
-        said: match event.body {
+        said: match body {
             Some(body) => contract::of_proto(body, at)?,
             None => contract::of_json(kind, &Json::Object(Vec::new()), at)?,
         },
@@ -180,7 +186,7 @@ fn check_place(
     expect: Expect,
 ) -> Result<(), Rejection> {
     let is_misplaced = match expect {
-        Expect::File => return Ok(()),
+        Expect::File | Expect::Message => return Ok(()),
         Expect::EventsTopic => kind.is_reference(),
         Expect::ReferenceTopic => !kind.is_reference(),
     };
@@ -199,7 +205,7 @@ fn check_place(
 }
 
 fn event(envelope: Envelope<'_>, contents: Contents) -> Event {
-    let Envelope { id, source, time, causation_id, .. } = envelope;
+    let Envelope { id, source, time, causation_id, trace, .. } = envelope;
     match contents.said {
         Said::Body(body) => Event::Customer(Box::new(CustomerEvent {
             customer: envelope.subject.map_or_else(|| Arc::from(""), Arc::from),
@@ -207,6 +213,7 @@ fn event(envelope: Envelope<'_>, contents: Contents) -> Event {
             source,
             time,
             causation_id,
+            trace,
             channel: contents.channel,
             actor: contents.actor,
             body,

@@ -1,16 +1,14 @@
 //! Effects to Kafka records: CloudEvents in binary or structured mode, tombstones, dead letters.
 //!
-//! Which topic, key and headers a fact gets is said here; when and in what transaction it is produced is not. The causing record's
-//! trace context is not copied yet.
+//! Which topic, key and headers a fact gets is said here; when and in what transaction it is produced is not.
 
 use std::convert::Infallible;
-
-use prost::Message as _;
 
 use super::lines::{self, SOURCE};
 use super::organisation::part_line;
 use super::output_proto;
 use super::record::{Encoding, Header, OutRecord, OutRecordRef, RecordRef};
+use super::trace;
 use super::writer::Writer;
 use crate::engine::{
     Action, Effect, OrganisationPart, Output, OutputBody, Rejection, SourcePosition,
@@ -27,6 +25,13 @@ pub struct Origin<'a> {
     /// The fingerprint of the policy in force.
     pub policy: u64,
 }
+
+/// The most bytes of a record that its dead letter keeps whole: with what is said of it, it is then below the 10 MiB that are produced.
+const WHOLE_BYTES: usize = 10_000_000;
+/// What is kept of the key and of the value of a longer one, to know it by. All of it stands where it was read.
+const EXCERPT_BYTES: usize = 65_536;
+/// The most bytes that the lengths of a header take. Source: Kafka's record format, two varints of 32 bits.
+const HEADER_BYTES: usize = 10;
 
 /// Writes the records that effects ask for, one after the other into the same memory.
 #[derive(Debug, Default)]
@@ -56,7 +61,7 @@ pub fn encode(
 
 impl Encoder {
     /// Gives `take` the records an effect asks for, in the order to produce them. `original` is the record that caused it: a dead letter
-    /// keeps its key, value and headers.
+    /// keeps its key, value and headers, or of more than 10 MB an excerpt, and in the header `truncated` how much there was.
     ///
     /// A squeeze is also the last word of its slot in `open-alerts`, null once resolved; an erasure is null wherever the last value of
     /// a customer is kept. What is null has its envelope in headers in every mode: a CloudEvent without data and a tombstone at once.
@@ -110,6 +115,8 @@ fn publish<E>(
     let (id, kind, time) = (output.id(), lines::type_of(output), output.time.text());
     let sequence = output.sequence.to_string();
     let envelope = envelope(output, [&id, &kind, time.as_str(), &sequence]);
+    // With what every record ends: whatever the mode, tracing tools read headers.
+    let rest: Vec<_> = trace::headers(output.trace.as_deref()).chain(rest).collect();
     let forgotten = |topic, key, take: &mut dyn FnMut(OutRecordRef<'_>) -> Result<(), E>| {
         let headers = [&envelope[..], &rest].concat();
         take(OutRecordRef { topic, key: Some(key), value: None, headers: &headers })
@@ -148,9 +155,7 @@ fn value<'a>(
     match encoding {
         Encoding::BinaryProtobuf => {
             proto.clear();
-            output_proto::message(output)
-                .encode(proto)
-                .expect("a vector takes all that is written");
+            output_proto::write(output, proto);
             return proto;
         }
         Encoding::BinaryJson => lines::data(output, json),
@@ -218,6 +223,24 @@ const fn severity(level: Level) -> &'static str {
     }
 }
 
+/// What a dead letter keeps of `original`; the sizes of key, value and headers in bytes, if that is not all of it.
+fn kept(original: RecordRef<'_>) -> (RecordRef<'_>, Option<String>) {
+    let size = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    let header_size = |(name, value): &Header<'_>| name.len() + size(*value) + HEADER_BYTES;
+    let headers: usize = original.headers.iter().map(header_size).sum();
+    let (key, value) = (size(original.key), size(original.value));
+    if key + value + headers <= WHOLE_BYTES {
+        return (original, None);
+    }
+    let excerpt = RecordRef {
+        key: original.key.map(|key| &key[..EXCERPT_BYTES.min(key.len())]),
+        value: original.value.map(|value| &value[..EXCERPT_BYTES.min(value.len())]),
+        headers: &[],
+        ..original
+    };
+    (excerpt, Some(format!("key={key} value={value} headers={headers}")))
+}
+
 /// The original bytes with the reason beside them, in our words and in those of KIP-1034.
 fn dead_letter<E>(
     rejection: &Rejection,
@@ -227,6 +250,7 @@ fn dead_letter<E>(
     rest: [Header<'_>; 2],
     mut take: impl FnMut(OutRecordRef<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
+    let (original, truncated) = kept(original);
     let reason = rejection.reason.as_str();
     let message = rejection
         .detail
@@ -237,6 +261,9 @@ fn dead_letter<E>(
     headers.push(header("reason", reason));
     if let Some(detail) = &rejection.detail {
         headers.push(header("detail", detail));
+    }
+    if let Some(sizes) = &truncated {
+        headers.push(header("truncated", sizes));
     }
     headers.extend([
         header("__streams.errors.topic", origin.topic),
@@ -276,6 +303,7 @@ mod tests {
             time: EventTime::from_millis(0),
             sequence: 7,
             causation_id: Some("e1".into()),
+            trace: None,
             body,
         })))
     }

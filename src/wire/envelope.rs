@@ -1,12 +1,16 @@
 //! The CloudEvents attributes of an input: where each form keeps them, and the rules they obey.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::field::{is_text, time_of};
 use super::json::Json;
+use super::message::Texts;
 use super::proto;
 use super::record::RecordRef;
+use super::trace;
 use crate::engine::{Reason, Rejection};
+use crate::model::event::TraceContext;
 use crate::model::{EventTime, Text};
 
 /// The attributes as found; one of the wrong type is as good as absent.
@@ -19,13 +23,16 @@ pub(super) struct Attributes<'a> {
     pub(super) subject: Option<Cow<'a, str>>,
     pub(super) time: Option<EventTime>,
     pub(super) causation_id: Option<Cow<'a, str>>,
+    pub(super) trace: Option<Arc<TraceContext>>,
 }
 
 impl<'a> Attributes<'a> {
     /// Takes the attributes out of a structured event.
     pub(super) fn of_json(event: &mut Json<'a>) -> Self {
         let mut text = |name| event.take(name).and_then(Json::into_text);
+        let (parent, state) = (text("traceparent"), text("tracestate"));
         Self {
+            trace: trace::of(parent.as_deref(), state.as_deref()),
             specversion: text("specversion"),
             id: text("id"),
             source: text("source"),
@@ -50,19 +57,25 @@ impl<'a> Attributes<'a> {
             subject: text("ce_subject"),
             time: text("ce_time").and_then(|time| EventTime::parse(&time)),
             causation_id: text("ce_causationid"),
+            trace: None, // `decode` reads it of every record's headers.
         }
     }
 
-    /// Takes the envelope out of a bare event, whose type is `kind`.
-    pub(super) fn of_proto(event: &mut proto::Event, kind: Option<&'static str>) -> Self {
+    /// The envelope inside a bare event, whose type is `kind`.
+    pub(super) fn of_proto(
+        texts: &Texts<'a>,
+        event: &proto::Event,
+        kind: Option<&'static str>,
+    ) -> Self {
         Self {
             specversion: Some(Cow::Borrowed("1.0")),
-            id: event.id.take().map(Cow::Owned),
-            source: event.source.take().map(Cow::Owned),
+            id: texts.id.map(Cow::Borrowed),
+            source: texts.source.map(Cow::Borrowed),
             kind: kind.map(Cow::Borrowed),
-            subject: event.subject.take().map(Cow::Owned),
-            time: event.time.take().and_then(time_of),
-            causation_id: event.causation_id.take().map(Cow::Owned),
+            subject: texts.subject.map(Cow::Borrowed),
+            time: event.time.and_then(time_of),
+            causation_id: texts.causation_id.map(Cow::Borrowed),
+            trace: trace::of(event.traceparent.as_deref(), event.tracestate.as_deref()),
         }
     }
 
@@ -88,6 +101,7 @@ impl<'a> Attributes<'a> {
             subject: self.subject,
             time,
             causation_id: self.causation_id.filter(|id| is_text(id)).map(owned),
+            trace: self.trace,
         })
     }
 
@@ -115,6 +129,7 @@ pub(super) struct Envelope<'a> {
     pub(super) subject: Option<Cow<'a, str>>,
     pub(super) time: EventTime,
     pub(super) causation_id: Option<Text>,
+    pub(super) trace: Option<Arc<TraceContext>>,
 }
 
 impl Envelope<'_> {

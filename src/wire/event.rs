@@ -5,8 +5,9 @@ use prost::Message as _;
 use super::contract::{self, EventType, Said, SaidRef};
 use super::field::{Fields as _, timestamp};
 use super::proto;
+use super::trace;
 use super::writer::Writer;
-use crate::model::event::Actor;
+use crate::model::event::{Actor, TraceContext};
 use crate::model::{Event, EventTime};
 
 /// Who a tick without a name of its own is from.
@@ -19,6 +20,7 @@ struct Parts<'a> {
     subject: Option<&'a str>,
     time: EventTime,
     causation_id: Option<&'a str>,
+    trace: Option<&'a TraceContext>,
     channel: Option<&'a str>,
     actor: Option<&'a Actor>,
     said: SaidRef<'a>,
@@ -32,6 +34,7 @@ fn parts(event: &Event) -> Parts<'_> {
         said,
         subject: None,
         causation_id: None,
+        trace: None,
         channel: None,
         actor: None,
     };
@@ -39,6 +42,7 @@ fn parts(event: &Event) -> Parts<'_> {
         Event::Customer(event) => Parts {
             subject: Some(&event.customer),
             causation_id: event.causation_id.as_deref(),
+            trace: event.trace.as_deref(),
             channel: event.channel.as_deref(),
             actor: event.actor.as_ref(),
             ..of((&*event.id).into(), &event.source, event.time, Said::Body(&event.body))
@@ -69,6 +73,9 @@ pub fn encode_event_json(event: &Event) -> String {
         if let Some(causation_id) = parts.causation_id {
             out.name("causationid").text(causation_id);
         }
+        if let Some(trace) = parts.trace {
+            trace::json(trace, out);
+        }
         out.name("data").object(|out| {
             contract::json(parts.said, parts.time, out);
             if let Some(channel) = parts.channel {
@@ -93,6 +100,8 @@ pub fn encode_event_proto(event: &Event) -> Vec<u8> {
         subject: parts.subject.map(str::to_owned),
         time: Some(timestamp(parts.time)),
         causation_id: parts.causation_id.map(str::to_owned),
+        traceparent: parts.trace.map(|trace| trace.parent.to_string()),
+        tracestate: parts.trace.and_then(|trace| Some(trace.state.as_ref()?.to_string())),
         channel: parts.channel.map(str::to_owned),
         actor: parts.actor.map(|actor| actor.proto(parts.time)),
         body: Some(contract::proto(parts.said, parts.time)),

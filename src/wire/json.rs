@@ -29,7 +29,8 @@ pub(super) enum Json<'a> {
 impl<'a> Json<'a> {
     /// Reads one JSON text in UTF-8; `None` for anything else, also deeper than 128 or with a number outside `f64`.
     pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
-        let mut reader = serde_json::Deserializer::from_slice(text);
+        // Checked whole at once, not text by text.
+        let mut reader = serde_json::Deserializer::from_str(std::str::from_utf8(text).ok()?);
         reader.disable_recursion_limit(); // It stops a level early; `Depth` keeps the contract's.
         let json = Depth(0).deserialize(&mut reader).ok()?;
         reader.end().ok()?;

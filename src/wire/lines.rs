@@ -2,6 +2,7 @@
 
 use super::organisation::part_line;
 use super::say;
+use super::trace;
 use super::writer::Writer;
 use crate::engine::{
     Action, CustomerView, Effect, Explanation, Output, OutputBody, Rejection, Stream, explain,
@@ -93,6 +94,9 @@ pub(super) fn structured(output: &Output, id: &str, out: &mut Writer) {
         if let Some(causation_id) = &output.causation_id {
             out.name("causationid").text(causation_id);
         }
+        if let Some(trace) = &output.trace {
+            trace::json(trace, out);
+        }
         if has_data {
             out.name("data").object(|out| say::data(output, out));
         }
@@ -175,6 +179,7 @@ mod tests {
             time: EventTime::parse("2025-01-04T00:00:00Z").unwrap(),
             sequence: 1,
             causation_id: Some("e4".into()),
+            trace: None,
             body: OutputBody::CustomerErased { open_alerts: vec!["b721".into()] },
         };
         let expected = r#"{"specversion":"1.0","id":"cc1eebc7f54ec42e5c11405edb45e6bf","source":"/goodfaith","type":"io.goodfaith.customer.erased.v1","subject":"ezra","time":"2025-01-04T00:00:00.000Z","causationid":"e4"}"#;

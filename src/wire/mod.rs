@@ -11,15 +11,18 @@ mod framing;
 mod journal;
 mod json;
 mod lines;
+mod message;
 mod operation;
 mod organisation;
 mod output_proto;
 mod partition;
 mod proto;
+mod proto_writer;
 mod record;
 mod say;
 mod shaped;
 mod snapshot;
+mod trace;
 mod writer;
 
 pub use dead_letter::{DeadLetter, Prospect, REDRIVE_HEADER, REDRIVES_MAX};

@@ -1,24 +1,29 @@
 //! The bodies of outputs as Protobuf messages.
 
+use prost::Message as _;
+use prost_types::Timestamp;
+
 use super::field::{Word, timestamp};
 use super::proto::{self, output::Body};
+use super::proto_writer::Message;
 use crate::engine::{
     Breach, EvidenceNote, Output, OutputBody, ScoreChanged, SqueezeAlert, SqueezeChange,
-    TrustReading,
 };
-use crate::model::{Dimension, Micros, Money, PromiseOutcome, Sign};
+use crate::model::{Dimension, EventTime, Micros, Money, PromiseOutcome, Sign};
 
-/// The message of an output; one without a body for an erasure, which has no data.
-pub(super) fn message(output: &Output) -> proto::Output {
-    proto::Output { body: body(output) }
+/// Appends the message of an output; nothing for an erasure, which has no data.
+pub(super) fn write(output: &Output, out: &mut Vec<u8>) {
+    if let OutputBody::ScoreChanged(changed) = &output.body {
+        return Message::new(out).message(1, |out| score_changed(output, changed, out));
+    }
+    let message = proto::Output { body: body(output) };
+    message.encode(out).expect("a vector takes all that is written");
 }
 
+/// The body of an output; `None` for one without data, and for a score change, which is written without its message.
 fn body(output: &Output) -> Option<Body> {
     Some(match &output.body {
-        OutputBody::CustomerErased { .. } => return None,
-        OutputBody::ScoreChanged(changed) => {
-            Body::TrustScoreChanged(score_changed(output, changed))
-        }
+        OutputBody::CustomerErased { .. } | OutputBody::ScoreChanged(_) => return None,
         OutputBody::Squeeze(alert) => squeeze(alert),
         OutputBody::Breach(breach) => promise_breach(breach),
         OutputBody::TrustDepleted { score, probability_below } => {
@@ -77,65 +82,51 @@ fn body(output: &Output) -> Option<Body> {
     })
 }
 
-fn score_changed(output: &Output, changed: &ScoreChanged) -> proto::ScoreChanged {
+/// Writes a `goodfaith.v1.ScoreChanged`.
+fn score_changed(output: &Output, changed: &ScoreChanged, out: &mut Message<'_>) {
     let reading = &changed.reading;
-    let [earlier, decay, integrity, competence, fairness, care, transparency, proactivity] =
-        changed.change.map(Micros::millionths);
-    proto::ScoreChanged {
-        as_of: Some(timestamp(output.time)),
-        previous_micros: changed.previous.map(Micros::millionths),
-        band: changed.band.number(),
-        previous_band: changed.previous_band.map_or(0, Word::number),
-        score_micros: reading.score.millionths(),
-        interval: Some(interval(reading.interval)),
-        uncertainty_micros: reading.uncertainty.millionths(),
-        evidence_mass_micros: reading.evidence_mass.millionths(),
-        triad: Some(triad(reading)),
-        dimensions: dimensions(reading),
-        parts: parts(reading),
-        change: Some(proto::Change {
-            earlier_micros: earlier,
-            decay_micros: decay,
-            integrity_micros: integrity,
-            competence_micros: competence,
-            fairness_micros: fairness,
-            care_micros: care,
-            transparency_micros: transparency,
-            proactivity_micros: proactivity,
-        }),
-        policy: changed.policy.to_string(),
+    out.message(1, |out| time(output.time, out));
+    if let Some(previous) = changed.previous {
+        out.present(2, previous.millionths());
+    }
+    out.int(3, changed.band.number().into());
+    out.int(4, changed.previous_band.map_or(0, Word::number).into());
+    out.int(5, reading.score.millionths());
+    out.message(6, |out| all_micros(&reading.interval, out));
+    out.int(7, reading.uncertainty.millionths());
+    out.int(8, reading.evidence_mass.millionths());
+    out.message(9, |out| all_micros(&reading.triad, out));
+    for (dimension, reading) in Dimension::ALL.iter().zip(&reading.dimensions) {
+        out.message(10, |out| {
+            out.int(1, dimension.number().into());
+            out.int(2, reading.expected.millionths());
+            out.int(3, reading.positive.millionths());
+            out.int(4, reading.negative.millionths());
+            out.int(5, reading.uncertainty.millionths());
+            out.message(6, |out| all_micros(&reading.interval, out));
+        });
+    }
+    for (class, points) in &reading.parts {
+        out.message(11, |out| {
+            out.text(1, class.as_str());
+            out.int(2, points.millionths());
+        });
+    }
+    out.message(12, |out| all_micros(&changed.change, out));
+    out.text(13, &changed.policy);
+}
+
+/// The fields of a message that has nothing but decimals, numbered from 1.
+fn all_micros(values: &[Micros], out: &mut Message<'_>) {
+    for (field, value) in (1..).zip(values) {
+        out.int(field, value.millionths());
     }
 }
 
-fn interval([low, high]: [Micros; 2]) -> proto::Interval {
-    proto::Interval { low_micros: low.millionths(), high_micros: high.millionths() }
-}
-
-fn triad(reading: &TrustReading) -> proto::Triad {
-    let [things_right_micros, right_thing_micros, proactive_micros] =
-        reading.triad.map(Micros::millionths);
-    proto::Triad { things_right_micros, right_thing_micros, proactive_micros }
-}
-
-fn dimensions(reading: &TrustReading) -> Vec<proto::DimensionReading> {
-    let each = Dimension::ALL.iter().zip(&reading.dimensions);
-    each.map(|(dimension, reading)| proto::DimensionReading {
-        dimension: dimension.number(),
-        expected_micros: reading.expected.millionths(),
-        positive_micros: reading.positive.millionths(),
-        negative_micros: reading.negative.millionths(),
-        uncertainty_micros: reading.uncertainty.millionths(),
-        interval: Some(interval(reading.interval)),
-    })
-    .collect()
-}
-
-fn parts(reading: &TrustReading) -> Vec<proto::Part> {
-    let part = |(class, points): &(crate::model::Class, Micros)| proto::Part {
-        class: class.as_str().to_owned(),
-        points_micros: points.millionths(),
-    };
-    reading.parts.iter().map(part).collect()
+fn time(time: EventTime, out: &mut Message<'_>) {
+    let Timestamp { seconds, nanos } = timestamp(time);
+    out.int(1, seconds);
+    out.int(2, nanos.into());
 }
 
 fn squeeze(alert: &SqueezeAlert) -> Body {
@@ -209,4 +200,128 @@ fn evidence(note: &EvidenceNote) -> proto::EvidenceNote {
 
 fn money(money: Money) -> proto::Money {
     proto::Money { minor: money.minor, currency: money.currency.as_str().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::TrustReading;
+    use crate::model::{Band, Class, DimensionReading};
+
+    fn message(output: &Output, changed: &ScoreChanged) -> proto::ScoreChanged {
+        let reading = &changed.reading;
+        let [earlier, decay, integrity, competence, fairness, care, transparency, proactivity] =
+            changed.change.map(Micros::millionths);
+        proto::ScoreChanged {
+            as_of: Some(timestamp(output.time)),
+            previous_micros: changed.previous.map(Micros::millionths),
+            band: changed.band.number(),
+            previous_band: changed.previous_band.map_or(0, Word::number),
+            score_micros: reading.score.millionths(),
+            interval: Some(interval(reading.interval)),
+            uncertainty_micros: reading.uncertainty.millionths(),
+            evidence_mass_micros: reading.evidence_mass.millionths(),
+            triad: Some(triad(reading)),
+            dimensions: dimensions(reading),
+            parts: parts(reading),
+            change: Some(proto::Change {
+                earlier_micros: earlier,
+                decay_micros: decay,
+                integrity_micros: integrity,
+                competence_micros: competence,
+                fairness_micros: fairness,
+                care_micros: care,
+                transparency_micros: transparency,
+                proactivity_micros: proactivity,
+            }),
+            policy: changed.policy.to_string(),
+        }
+    }
+
+    fn interval([low, high]: [Micros; 2]) -> proto::Interval {
+        proto::Interval { low_micros: low.millionths(), high_micros: high.millionths() }
+    }
+
+    fn triad(reading: &TrustReading) -> proto::Triad {
+        let [things_right_micros, right_thing_micros, proactive_micros] =
+            reading.triad.map(Micros::millionths);
+        proto::Triad { things_right_micros, right_thing_micros, proactive_micros }
+    }
+
+    fn dimensions(reading: &TrustReading) -> Vec<proto::DimensionReading> {
+        let each = Dimension::ALL.iter().zip(&reading.dimensions);
+        each.map(|(dimension, reading)| proto::DimensionReading {
+            dimension: dimension.number(),
+            expected_micros: reading.expected.millionths(),
+            positive_micros: reading.positive.millionths(),
+            negative_micros: reading.negative.millionths(),
+            uncertainty_micros: reading.uncertainty.millionths(),
+            interval: Some(interval(reading.interval)),
+        })
+        .collect()
+    }
+
+    fn parts(reading: &TrustReading) -> Vec<proto::Part> {
+        let part = |(class, points): &(Class, Micros)| proto::Part {
+            class: class.as_str().to_owned(),
+            points_micros: points.millionths(),
+        };
+        reading.parts.iter().map(part).collect()
+    }
+
+    /// A score change whose numbers are `numbers` in turn.
+    fn changed(numbers: &[i64]) -> ScoreChanged {
+        let mut numbers = numbers.iter().copied().cycle();
+        let mut next = || Micros::new(numbers.next().unwrap_or_default());
+        let has_previous = next().millionths() % 2 == 0;
+        ScoreChanged {
+            previous: has_previous.then(&mut next),
+            band: Band::Good,
+            previous_band: has_previous.then_some(Band::Strained),
+            change: std::array::from_fn(|_| next()),
+            policy: "p-1".into(),
+            reading: TrustReading {
+                score: next(),
+                interval: [next(), next()],
+                uncertainty: next(),
+                evidence_mass: next(),
+                triad: std::array::from_fn(|_| next()),
+                dimensions: std::array::from_fn(|_| DimensionReading {
+                    expected: next(),
+                    positive: next(),
+                    negative: next(),
+                    uncertainty: next(),
+                    interval: [next(), next()],
+                }),
+                parts: Class::ALL.iter().map(|class| (*class, next())).collect(),
+            },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_score_change_is_written_as_its_message_would_be(
+            numbers in proptest::collection::vec(
+                prop_oneof![Just(0), -3_000_000_i64..3_000_000, any::<i64>()],
+                1..99,
+            ),
+            time_ms in 0..EventTime::END.as_millis(),
+        ) {
+            let output = Output {
+                customer: "ada".into(),
+                time: EventTime::from_millis(time_ms),
+                sequence: 1,
+                causation_id: None,
+                trace: None,
+                body: OutputBody::ScoreChanged(Box::new(changed(&numbers))),
+            };
+            let OutputBody::ScoreChanged(said) = &output.body else { unreachable!() };
+            let body = Some(Body::TrustScoreChanged(message(&output, said)));
+            let mut written = Vec::new();
+            write(&output, &mut written);
+            prop_assert_eq!(written, proto::Output { body }.encode_to_vec());
+        }
+    }
 }

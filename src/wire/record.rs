@@ -39,8 +39,10 @@ impl<'a> RecordRef<'a> {
 /// Which rules apply to a record besides its own: whence it comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
-    /// A line of a file: any event.
+    /// A line of a file: any event, as structured JSON.
     File,
+    /// A message of a file: any event, as a bare `goodfaith.v1.Event`.
+    Message,
     /// The events topic: key is the subject, time not ahead of the timestamp by more than 5 minutes, no reference events.
     EventsTopic,
     /// The reference topic: reference events only.

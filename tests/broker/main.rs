@@ -11,6 +11,7 @@
 #[allow(dead_code, reason = "shared with the harness, which measures more")]
 mod support;
 
+mod erasure;
 mod operate;
 mod s3;
 mod service;

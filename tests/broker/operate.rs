@@ -19,7 +19,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs the service until all is handled; no partition may be refused.
 fn run(deployment: &Deployment, scoring: Scoring) {
@@ -60,7 +60,7 @@ fn command(deployment: &Deployment, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command as typed; its exit code, stdout and stderr.
-fn typed(deployment: &Deployment, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn typed(deployment: &Deployment, arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command(deployment, arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))

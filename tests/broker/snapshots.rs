@@ -132,7 +132,8 @@ fn a_log_that_reaches_back_to_a_snapshot_is_enough_and_to_none_is_refused() {
     let (mut deployment, folder) = deployment("snapshot-truncated");
     deployment.produce(first);
     let facts = run(&deployment);
-    assert_eq!(facts.count("Snapshot(Written"), partitions(), "{:?}", facts.all("Snapshot"));
+    // One that takes longer than the interval is written more than once.
+    assert_eq!(manifests(folder.path()).len(), partitions(), "{:?}", facts.all("Snapshot"));
     deployment.delete_records(50);
     deployment.produce(second);
     let facts = run(&deployment);

@@ -65,6 +65,56 @@ fn is_stopped(live: &Live) -> bool {
     matches!(state(live, of_ada()), Some(PartitionState::Stopped(_)))
 }
 
+#[test]
+#[ignore = "needs a broker"]
+fn a_batch_too_large_to_unpack_refuses_its_partition_by_name_until_the_limit_is_raised() {
+    let mut deployment = Deployment::new("bomb");
+    let producer: BaseProducer = deployment
+        .client()
+        .set("compression.type", "zstd")
+        .set("message.max.bytes", "200000000")
+        .create()
+        .unwrap();
+    let (topic, bomb) = (deployment.topic("events"), vec![b'['; 110_000_000]);
+    let record = BaseRecord::to(&topic).partition(of_ada()).key("ada").payload(&bomb);
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    let known = |customer: &str| {
+        Line::Customer {
+        key: customer.into(),
+        value: format!(r#"{{"specversion":"1.0","id":"1","source":"/test","type":"io.goodfaith.service.delivered.v1","subject":"{customer}","time":"2025-01-01T12:00:00Z","data":{{"ref":"r"}}}}"#).into_bytes(),
+    }
+    };
+    let customers: Vec<Line> = (0..100).map(|number| known(&format!("c{number}"))).collect();
+    deployment.produce(&customers);
+    let facts = Arc::new(Facts::default());
+    let (service, live) = start(&deployment, &facts);
+    let is_refused =
+        |live: &Live| matches!(state(live, of_ada()), Some(PartitionState::Refused(_)));
+    wait_until("its partition is refused", PATIENCE, || is_refused(&live));
+    let others = |offsets: &[i64]| {
+        let of_others = (0..).zip(offsets).filter(|(partition, _)| *partition != of_ada());
+        of_others.map(|(_, offset)| offset).all(|offset| *offset > 0)
+    };
+    deployment.wait_committed("the others go on", PATIENCE, others);
+    end(service);
+    assert_eq!(facts.count("PartitionRefused"), 1);
+    let told = facts.last("PartitionRefused").unwrap();
+    assert!(told.contains("at offset 0") && told.contains("receive.message.max.bytes"), "{told}");
+
+    let limit = ("receive.message.max.bytes".to_owned(), "200000000".to_owned());
+    deployment.settings.properties.extend([limit]);
+    let facts = Arc::new(Facts::default());
+    let (service, _) = start(&deployment, &facts);
+    deployment.wait_handled(PATIENCE);
+    end(service);
+    assert_eq!((facts.count("PartitionRefused"), facts.count("DeadLettered")), (0, 1));
+    let letter = deployment.read("dead-letters").remove(0);
+    let sizes = format!("key=3 value={} headers=0", bomb.len());
+    assert_eq!(letter.header("truncated"), Some(sizes));
+    assert_eq!(letter.value.as_deref(), Some(&bomb[..65_536]));
+}
+
 /// Ticks in the journal, partition by partition.
 fn ticked(deployment: &Deployment) -> Vec<(i32, JournalRecord)> {
     let records = deployment.read("journal").into_iter().map(|stored| {

@@ -52,6 +52,18 @@ fn kills_under_load_leave_no_trace() {
 
 #[test]
 #[ignore = "needs a broker of its own"]
+fn kills_at_each_step_of_a_transaction_leave_no_trace() {
+    assert_harmless(Fault::KillAtStep, &little(5));
+}
+
+#[test]
+#[ignore = "needs a broker of its own"]
+fn a_static_member_killed_in_the_middle_of_a_rebalance_leaves_no_partition_without_owner() {
+    assert_harmless(Fault::KillHalfway, &little(1));
+}
+
+#[test]
+#[ignore = "needs a broker of its own"]
 fn a_zombie_that_goes_on_after_its_session_changes_nothing() {
     assert_harmless(Fault::Zombie, &little(1));
 }

@@ -32,6 +32,17 @@ const LOSSES: [ApiKey; 9] = [
     proxy::OFFSET_FETCH,
 ];
 
+/// What a process is killed at.
+const STEPS: [ApiKey; 5] = [
+    proxy::ADD_PARTITIONS_TO_TXN,
+    proxy::PRODUCE,
+    proxy::ADD_OFFSETS_TO_TXN,
+    proxy::TXN_OFFSET_COMMIT,
+    proxy::END_TXN,
+];
+/// Of a few transactions, the last in which a process is killed.
+const TRANSACTIONS: usize = 10;
+
 /// The one proxy: the broker sends clients to one address only.
 static PROXY: LazyLock<Proxy> =
     LazyLock::new(|| Proxy::start(&address("proxy"), &address("proxied")));
@@ -48,6 +59,11 @@ pub(crate) enum Fault {
     Kill,
     /// The same of static members: the one that is started is taken for the old one.
     KillStatic,
+    /// kill -9 of a process at a chosen request of a transaction, of five kinds in turn, which the broker hears or does not.
+    KillAtStep,
+    /// kill -9 of a static member that has just been asked to give partitions up and has not done so, which is started again at once:
+    /// it gets the rest back without a rebalance, and what it was asked for is nobody's.
+    KillHalfway,
     /// A process stands still for longer than its session, then goes on.
     Zombie,
     /// Two members join in quick succession and leave again.
@@ -137,7 +153,14 @@ pub(crate) fn run(fault: Fault, dose: &Dose, mut tell: impl FnMut(&Found)) -> Fo
 impl Fault {
     /// Whether the service reaches its broker by the proxy.
     const fn is_proxied(self) -> bool {
-        matches!(self, Self::LateEndTxn | Self::UnknownOutcome | Self::LostReply)
+        matches!(
+            self,
+            Self::KillAtStep
+                | Self::KillHalfway
+                | Self::LateEndTxn
+                | Self::UnknownOutcome
+                | Self::LostReply
+        )
     }
 
     /// Whether a process that is started again is known to the group.
@@ -196,6 +219,13 @@ impl Run<'_> {
     fn inject(&mut self, fault: Fault, time: usize) {
         match fault {
             Fault::Kill | Fault::KillStatic => self.kill(),
+            // Each kind is heard at every other time it comes.
+            Fault::KillAtStep => {
+                let nth = 1 + self.dice.below(TRANSACTIONS);
+                let (key, is_heard) = (STEPS[time % STEPS.len()], time % 2 == 1);
+                self.kill_at(Harm::Halt { key, nth, is_heard });
+            }
+            Fault::KillHalfway => self.kill_halfway(),
             Fault::Zombie => self.zombie(),
             Fault::Storm => self.storm(),
             Fault::Broker => self.restart(if time.is_multiple_of(2) { "KILL" } else { "TERM" }),
@@ -209,6 +239,31 @@ impl Run<'_> {
         let (member, since) = (self.dice.below(self.fleet.len()), now());
         self.fleet.kill(member);
         self.recover(since);
+    }
+
+    /// Kills the first process where the proxy halts it.
+    fn kill_at(&mut self, halt: Harm) {
+        PROXY.set(halt);
+        self.kill_halted();
+    }
+
+    fn kill_halted(&mut self) {
+        let is_halted = self.fleet.mend_until(FAULT_PATIENCE, || PROXY.is_halted());
+        let since = now();
+        if is_halted {
+            self.fleet.kill(0);
+        }
+        PROXY.set(Harm::None);
+        if is_halted {
+            self.recover(since);
+        }
+    }
+
+    /// A second member joins, the first joins too, and is to join once more when it has given partitions up.
+    fn kill_halfway(&mut self) {
+        PROXY.set(Harm::Halt { key: proxy::JOIN_GROUP, nth: 3, is_heard: false });
+        self.fleet.add();
+        self.kill_halted();
     }
 
     fn zombie(&mut self) {

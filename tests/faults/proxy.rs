@@ -1,5 +1,5 @@
 //! A proxy between a service and its broker that knows just enough of Kafka's protocol to do harm to one kind of request: it holds an
-//! EndTxn back, or loses replies. What it passes on, it passes on unchanged; it decides nothing about when to do harm.
+//! EndTxn back, loses replies, or stops at one request so that its sender can be killed there. What it passes on, it passes on unchanged; it decides nothing about when to do harm.
 //!
 //! It serves one producer at a time: which transaction a Produce belongs to it cannot tell.
 
@@ -15,6 +15,7 @@ pub(crate) type ApiKey = i16;
 pub(crate) const PRODUCE: ApiKey = 0;
 pub(crate) const FETCH: ApiKey = 1;
 pub(crate) const OFFSET_FETCH: ApiKey = 9;
+pub(crate) const JOIN_GROUP: ApiKey = 11;
 pub(crate) const HEARTBEAT: ApiKey = 12;
 pub(crate) const INIT_PRODUCER_ID: ApiKey = 22;
 pub(crate) const ADD_PARTITIONS_TO_TXN: ApiKey = 24;
@@ -41,6 +42,9 @@ pub(crate) enum Harm {
     LoseReply(ApiKey),
     /// The same for all of them.
     LoseReplies(ApiKey),
+    /// At the nth request of this kind, from 1, its connection stands still: either the request does not arrive, or it does and its
+    /// reply does not.
+    Halt { key: ApiKey, nth: usize, is_heard: bool },
 }
 
 /// How far an EndTxn that is held back has come.
@@ -58,6 +62,9 @@ struct State {
     /// Error codes the broker gave to EndTxns that came late.
     late: Vec<i16>,
     lost: usize,
+    /// Requests of the kind to halt at that have come.
+    come: usize,
+    is_halted: bool,
     /// Requests passed on, by kind.
     passed: BTreeMap<ApiKey, usize>,
 }
@@ -84,6 +91,8 @@ impl Proxy {
             hold: Hold::No,
             late: Vec::new(),
             lost: 0,
+            come: 0,
+            is_halted: false,
             passed: BTreeMap::new(),
         };
         let shared = Arc::new(Shared {
@@ -106,10 +115,11 @@ impl Proxy {
         &self.address
     }
 
-    /// From now on does this; what was lost or came late before is forgotten.
+    /// From now on does this; what was lost or came late before is forgotten, and what stood still goes on.
     pub(crate) fn set(&self, harm: Harm) {
         let mut state = self.shared.lock();
         (state.harm, state.hold, state.lost) = (harm, Hold::No, 0);
+        (state.come, state.is_halted) = (0, false);
         state.late.clear();
         self.shared.changed.notify_all();
     }
@@ -117,6 +127,11 @@ impl Proxy {
     /// Replies lost since [`Proxy::set`].
     pub(crate) fn lost(&self) -> usize {
         self.shared.lock().lost
+    }
+
+    /// Whether a connection stands still where it was to, since [`Proxy::set`].
+    pub(crate) fn is_halted(&self) -> bool {
+        self.shared.lock().is_halted
     }
 
     /// What the broker said to the EndTxns that came late since [`Proxy::set`]: error codes, [`NONE`] if one took effect.
@@ -143,7 +158,12 @@ struct Request {
     version: i16,
     correlation: i32,
     is_held: bool,
+    is_lost: bool,
 }
+
+/// Whether the broker hears the request at which a connection stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct IsHeard(bool);
 
 impl Request {
     /// Reads a request's header. Source: Kafka protocol guide, "Request Header v1".
@@ -156,6 +176,7 @@ impl Request {
             version: i16::from_be_bytes(*version),
             correlation: i32::from_be_bytes(*correlation),
             is_held: false,
+            is_lost: false,
         })
     }
 
@@ -200,12 +221,36 @@ impl Shared {
         while let Ok(frame) = read_frame(&mut client) {
             let Some(mut request) = Request::read(&frame) else { return };
             self.hold_back(&mut request);
+            let halt = self.halt_at(&request);
+            if halt == Some(IsHeard(false)) {
+                return self.halt();
+            }
+            request.is_lost = halt.is_some();
             pending.requests.lock().unwrap().insert(request.correlation, request);
             *self.lock().passed.entry(request.key).or_default() += 1;
             if write_frame(&mut broker, &frame).is_err() {
                 return;
             }
+            if halt.is_some() {
+                return self.halt();
+            }
         }
+    }
+
+    /// Whether the connection is to stand still at this request, and if so, whether the broker hears it.
+    fn halt_at(&self, request: &Request) -> Option<IsHeard> {
+        let mut state = self.lock();
+        let Harm::Halt { key, nth, is_heard } = state.harm else { return None };
+        state.come += usize::from(key == request.key);
+        (key == request.key && state.come == nth).then_some(IsHeard(is_heard))
+    }
+
+    /// Stands still until another harm is set.
+    fn halt(&self) {
+        let mut state = self.lock();
+        state.is_halted = true;
+        self.changed.notify_all();
+        drop(self.changed.wait_timeout_while(state, LONGEST_HOLD, |state| state.is_halted));
     }
 
     /// Waits as long as the request is to be held.
@@ -227,7 +272,7 @@ impl Shared {
         while let Ok(frame) = read_frame(&mut broker) {
             let correlation = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
             let request = correlation.and_then(|id| pending.requests.lock().unwrap().remove(&id));
-            if request.is_some_and(|request| self.is_lost(request, &frame)) {
+            if request.is_some_and(|request| request.is_lost || self.is_lost(request, &frame)) {
                 continue;
             }
             // To a client that has gone nothing is said; the broker may still have something to say to us.
@@ -249,7 +294,7 @@ impl Shared {
         let is_lost = match state.harm {
             Harm::LoseReply(key) => key == request.key && state.lost == 0,
             Harm::LoseReplies(key) => key == request.key,
-            Harm::None | Harm::HoldEndTxn => false,
+            Harm::None | Harm::HoldEndTxn | Harm::Halt { .. } => false,
         };
         state.lost += usize::from(is_lost);
         self.changed.notify_all();
@@ -339,6 +384,32 @@ mod tests {
         client.ask(END_TXN, 3);
         assert_eq!((client.answer(), client.answer()), (1, 3));
         assert_eq!((proxy.lost(), proxy.passed(END_TXN)), (1, 2), "the broker heard both");
+    }
+
+    #[test]
+    fn a_connection_stands_still_at_the_request_meant_heard_or_not() {
+        for is_heard in [false, true] {
+            let proxy = proxy();
+            let mut client = Client::of(&proxy);
+            proxy.set(Harm::Halt { key: PRODUCE, nth: 2, is_heard });
+            for (key, correlation) in [(PRODUCE, 1), (END_TXN, 2), (PRODUCE, 3)] {
+                client.ask(key, correlation);
+            }
+            assert_eq!((client.answer(), client.answer()), (1, 2));
+            let is_halted = |state: &mut State| !state.is_halted;
+            let wait = |holds| {
+                proxy.shared.changed.wait_timeout_while(proxy.shared.lock(), LONGEST_HOLD, holds)
+            };
+            drop(wait(is_halted));
+            assert!(proxy.is_halted());
+            assert_eq!(proxy.passed(PRODUCE), 1 + usize::from(is_heard));
+            // Its sender is killed; others are let through.
+            drop(client);
+            proxy.set(Harm::None);
+            let mut other = Client::of(&proxy);
+            other.ask(PRODUCE, 4);
+            assert_eq!(other.answer(), 4);
+        }
     }
 
     #[test]

@@ -28,6 +28,12 @@ struct Args {
     /// The same of static members; 3 a run
     #[arg(long, default_value_t = 30)]
     static_kills: usize,
+    /// kill -9 at a chosen request of a transaction, of five kinds in turn, heard or not; 10 a run
+    #[arg(long, default_value_t = 100)]
+    steps: usize,
+    /// kill -9 of a static member between the halves of a rebalance; 1 a run
+    #[arg(long, default_value_t = 10)]
+    halves: usize,
     /// Processes that stand still for longer than their session; 5 a run
     #[arg(long, default_value_t = 50)]
     zombies: usize,
@@ -85,6 +91,8 @@ impl Args {
         let plan = [
             (Fault::Kill, self.dose(self.kills, 3)),
             (Fault::KillStatic, self.dose(self.static_kills, 3)),
+            (Fault::KillAtStep, self.dose(self.steps, 10)),
+            (Fault::KillHalfway, self.dose(self.halves, 1)),
             (Fault::Zombie, self.dose(self.zombies, 5)),
             (Fault::Storm, self.dose(self.storms, 10)),
             (Fault::Broker, self.dose(self.restarts, 5)),
@@ -136,6 +144,8 @@ pub(crate) fn row(fault: Fault, dose: &Dose, found: &Found) -> String {
     let mut name = match fault {
         Fault::Kill => "kill -9",
         Fault::KillStatic => "kill -9, static members",
+        Fault::KillAtStep => "kill -9 at a request of a transaction, of five kinds, heard or not",
+        Fault::KillHalfway => "kill -9 of a static member between the halves of a rebalance",
         Fault::Zombie => "a process stopped past its session, then continued",
         Fault::Storm => "two members join and leave",
         Fault::Broker => "the broker killed or stopped, and started again",

@@ -231,6 +231,35 @@ fn a_second_run_and_any_packing_give_the_same_bytes() {
 }
 
 #[test]
+fn messages_give_what_lines_give_packed_or_not_and_through_a_pipe() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (name, format) in [("a.ndjson", "json"), ("a.pb", "proto"), ("a.binpb.zst", "proto")] {
+        let args = ["gen", "--customers", "40", "--events", "3000", "--late-share", "0.05"];
+        let to = ["--duplicate-share", "0.02", "--format", format, "--out", &path(name)];
+        goodfaith().args(args).args(to).assert().success();
+    }
+    let with = |name: &str, events: &str| {
+        cli_files(&folder, name, &["--evidence", "--partitions", "3", "--events", events])
+    };
+    let lines = with("lines", &path("a.ndjson"));
+    assert!(lines["scores.ndjson"].len() > 10_000);
+    assert_eq!(lines, with("messages", &path("a.pb")));
+    assert_eq!(lines, with("packed", &path("a.binpb.zst")));
+
+    let out = folder.path().join("stdin");
+    let args = ["replay", "--evidence", "--partitions", "3", "--events", "-", "--out"];
+    let piped = fs::read(path("a.pb")).unwrap();
+    goodfaith().args(args).arg(&out).write_stdin(&piped[..]).assert().success();
+    assert_eq!(lines, files_in(&out));
+
+    let cut = &piped[..piped.len() - 1];
+    let refused = goodfaith().args(args).arg(&out).arg("--force").write_stdin(cut).assert().code(2);
+    let words = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(words.contains("cut short"), "{words}");
+}
+
+#[test]
 fn results_are_replaced_only_when_asked_and_then_all_of_them() {
     let folder = TempDir::new().unwrap();
     let events = vector("amara.events.ndjson");

@@ -34,6 +34,8 @@ use oracle::Logs;
 /// Partitions of every events topic.
 pub(crate) const PARTITIONS: i32 = 8;
 
+/// How long a broker may take to write the markers of a transaction that has ended.
+const MARKERS: Duration = Duration::from_secs(10);
 /// Where the input ends.
 const END: &str = "2026-06-01T00:00:00Z";
 
@@ -269,10 +271,19 @@ impl Deployment {
 
     /// Everything a reader sees of `what`, partition by partition.
     pub(crate) fn read(&self, what: &str) -> Vec<Stored> {
+        self.read_as("read_committed", what)
+    }
+
+    /// Everything that is stored of `what`, what was aborted or is undecided too.
+    pub(crate) fn read_stored(&self, what: &str) -> Vec<Stored> {
+        self.read_as("read_uncommitted", what)
+    }
+
+    fn read_as(&self, isolation: &str, what: &str) -> Vec<Stored> {
         let reader: BaseConsumer = self
             .client()
             .set("group.id", "reader")
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .create()
@@ -280,6 +291,7 @@ impl Deployment {
         let topic = self.topic(what);
         let metadata = reader.fetch_metadata(Some(&topic), Duration::from_secs(10)).unwrap();
         let partitions = i32::try_from(metadata.topics()[0].partitions().len()).unwrap();
+        self.wait_decided(&reader, &topic, partitions);
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&topic, 0, partitions - 1);
         list.set_all_offsets(Offset::Beginning).unwrap();
@@ -295,6 +307,15 @@ impl Deployment {
         }
         stored.sort_by_key(|record| (record.partition, record.offset));
         stored
+    }
+
+    /// Waits until nothing of a topic is undecided, unless somebody keeps a transaction open: the markers of one that has ended reach its
+    /// partitions one after another.
+    fn wait_decided(&self, reader: &BaseConsumer, topic: &str, partitions: i32) {
+        let all: BaseConsumer =
+            self.client().set("isolation.level", "read_uncommitted").create().unwrap();
+        let end = |of: &BaseConsumer, p| of.fetch_watermarks(topic, p, MARKERS).unwrap().1;
+        is_soon(MARKERS, || (0..partitions).all(|p| end(reader, p) == end(&all, p)));
     }
 
     /// What has been decided, partition by partition.
@@ -341,8 +362,14 @@ impl Deployment {
 
     /// What the oracle gives for the same logs and the decisions of the journal.
     pub(crate) fn oracle(&self) -> Published {
-        let (reference, journal, events) =
+        self.oracle_where(|_| true)
+    }
+
+    /// The same, had there been only the events that `counts`.
+    pub(crate) fn oracle_where(&self, counts: impl Fn(&Stored) -> bool) -> Published {
+        let (reference, journal, mut events) =
             (self.read("reference"), self.read("journal"), self.read("events"));
+        events.retain(counts);
         let logs = Logs { reference: &reference, journal: &journal, events: &events };
         let mut published = Published::default();
         for due in oracle::outputs(logs, &self.topic("events"), self.settings.encoding) {
@@ -494,6 +521,19 @@ impl Stored {
 pub(crate) struct Published {
     records: BTreeMap<(String, Option<Vec<u8>>), Vec<String>>,
     pub(crate) count: usize,
+}
+
+impl Published {
+    /// Without the records that are to be left out, by topic, key and all the rest as text.
+    pub(crate) fn without(mut self, is_left_out: impl Fn(&str, &[u8], &str) -> bool) -> Self {
+        self.records.retain(|(topic, key), texts| {
+            let key = key.as_deref().unwrap_or_default();
+            texts.retain(|text| !is_left_out(topic, key, text));
+            !texts.is_empty()
+        });
+        self.count = self.records.values().map(Vec::len).sum();
+        self
+    }
 }
 
 /// Compares record for record; a difference is told by its first place, not by printing both sides.

@@ -7,7 +7,7 @@ use goodfaith::model::event::{
     Actor, Attested, Basis, Beneficiary, BilledSubscription, Body, Cause, ComplaintOutcome,
     ConsentScope, ContactClosed, DetectedBy, EscalationBody, FeeKind, Invoice, InvoiceLine,
     LineKind, NoticeKind, Party, PriceReason, RemedyKind, Renewal, RenewalMode, Scope,
-    ServiceFailed, SubscriptionStarted, Verdict, VulnerabilityDriver,
+    ServiceFailed, SubscriptionStarted, TraceContext, Verdict, VulnerabilityDriver,
 };
 use goodfaith::model::{
     Attribute, Currency, CustomerEvent, DAY_MS, Event, EventTime, Money, Period, PlanVersion,
@@ -66,6 +66,7 @@ impl Draw {
             source: self.text(),
             time: self.at,
             causation_id: self.maybe(Self::sound_text),
+            trace: self.maybe(Self::trace).map(Arc::new),
             channel: self.maybe(Self::text),
             actor: self.maybe(Self::actor).filter(|_| !has_own_actor),
             body,
@@ -187,6 +188,15 @@ impl Draw {
 
     fn attested(&mut self) -> Attested {
         self.one_of(Attested::ALL)
+    }
+
+    fn trace(&mut self) -> TraceContext {
+        let (trace, parent) = (self.up_to(i64::MAX - 1) + 1, self.up_to(i64::MAX - 1) + 1);
+        let state = || "congo=t61,rojo=\"1\"".into();
+        TraceContext {
+            parent: format!("00-{trace:032x}-{parent:016x}-0{}", self.up_to(1)).into(),
+            state: self.bool().then(state),
+        }
     }
 
     fn actor(&mut self) -> Actor {

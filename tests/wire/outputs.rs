@@ -32,10 +32,15 @@ impl Caused {
 
 /// Runs a scenario under the default policy.
 fn run(path: &Path) -> (PartitionEngine, Vec<Caused>) {
+    run_as(path, str::to_owned)
+}
+
+/// The same, of its lines as `change` makes them.
+fn run_as(path: &Path, change: fn(&str) -> String) -> (PartitionEngine, Vec<Caused>) {
     let policy = Arc::new(Policy::default());
     let mut engine = PartitionEngine::new(Settings { policy, salt: [0; 16], audit: true });
     let mut all = Vec::new();
-    for (offset, line) in (1..).zip(fs::read_to_string(path).unwrap().lines()) {
+    for (offset, line) in (1..).zip(fs::read_to_string(path).unwrap().lines().map(change)) {
         let value = Some(line.as_bytes());
         let record = RecordRef { key: None, value, headers: &[], timestamp_ms: None };
         let record = wire::decode(record, Expect::File);
@@ -102,6 +107,38 @@ fn every_mode_says_what_the_file_says() {
             }
         }
     }
+}
+
+#[test]
+fn a_trace_goes_from_an_event_to_what_it_causes_and_no_further() {
+    const TRACED: &str = r#"{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","tracestate":"congo=t61","#;
+    let (mut traced, mut untraced) = (0, 0);
+    for path in super::vectors() {
+        let (_, plain) = run(&path);
+        let (_, all) = run_as(&path, |line| line.replacen('{', TRACED, 1));
+        assert_eq!(all.len(), plain.len());
+        for (caused, plain) in all.iter().zip(&plain) {
+            let Action::Publish(output) = &caused.effect.action else { continue };
+            let (_, line) = wire::file_line(&caused.effect);
+            let said: Value = serde_json::from_str(&line).unwrap();
+            let is_caused = output.causation_id.is_some();
+            for encoding in
+                [Encoding::BinaryProtobuf, Encoding::BinaryJson, Encoding::StructuredJson]
+            {
+                for (record, plain) in caused.encode(encoding).iter().zip(plain.encode(encoding)) {
+                    for name in ["traceparent", "tracestate"] {
+                        assert_eq!(header(record, name), said[name].as_str());
+                        assert_eq!(header(record, name).is_some(), is_caused);
+                    }
+                    let is_trace = |name: &str| name.starts_with("trace");
+                    let rest = record.headers.iter().filter(|(name, _)| !is_trace(name)).cloned();
+                    assert_eq!(rest.collect::<Vec<_>>(), plain.headers, "nothing else changes");
+                }
+            }
+            *(if is_caused { &mut traced } else { &mut untraced }) += 1;
+        }
+    }
+    assert!(traced > 50 && untraced > 5, "{traced} and {untraced}");
 }
 
 /// The members of an object as they are written.

@@ -113,6 +113,7 @@ fn outline(stored: &StoredLetter<'_>) -> Value {
             json!({ "topic": topic, "partition": partition, "offset": offset })
         }),
         "redrives": letter.map(|letter| letter.redrives),
+        "truncated": letter.and_then(|letter| letter.truncated),
         "bytes": stored.record.value.map_or(0, <[u8]>::len),
     })
 }

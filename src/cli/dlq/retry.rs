@@ -83,8 +83,12 @@ impl Account {
 
     /// Letters that were asked for and cannot be sent.
     fn refused(&self) -> u64 {
-        let is_refused =
-            |left: &Left| matches!(left, Left::TooOften | Left::OtherTopic | Left::PartitionGone);
+        let is_refused = |left: &Left| {
+            matches!(
+                left,
+                Left::TooOften | Left::OtherTopic | Left::PartitionGone | Left::Truncated
+            )
+        };
         self.left.iter().filter(|((left, _), _)| is_refused(left)).map(|(_, count)| count).sum()
     }
 }
@@ -195,6 +199,9 @@ fn because(left: Left, reason: Option<Reason>) -> String {
         (Left::Sent, _) => "sent by this retry before; --again sends them once more".to_owned(),
         (Left::TooOften, _) => {
             format!("refused: sent again {REDRIVES_MAX} times already, which is the most")
+        }
+        (Left::Truncated, _) => {
+            "refused: a part of each is here only, all of it where it was read (`dlq show` names the place)".to_owned()
         }
         (Left::Hopeless, prospect) => {
             let why = prospect.map_or("", Prospect::text);

@@ -125,6 +125,7 @@ mod tests {
             topic,
             partition,
             offset,
+            truncated: None,
             redrives: 0,
             original: &[],
         };

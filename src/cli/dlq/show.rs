@@ -92,6 +92,7 @@ fn text(topic: &str, stored: &StoredLetter<'_>) -> String {
             let detail =
                 letter.detail.map(|detail| format!(": {}", printable(detail.as_bytes()).0));
             let retry = match Prospect::of(letter.reason) {
+                _ if letter.truncated.is_some() => "no: it is not whole".to_owned(),
                 _ if REDRIVES_MAX <= letter.redrives => {
                     format!("no: it was sent again {} times, which is the most", letter.redrives)
                 }
@@ -104,6 +105,9 @@ fn text(topic: &str, stored: &StoredLetter<'_>) -> String {
                 format!("again    {} of at most {REDRIVES_MAX} times", letter.redrives),
                 format!("retry    {retry}"),
             ]);
+            let told =
+                |sizes| format!("excerpt  of so many bytes: {sizes}; all of it is at the source");
+            lines.extend(letter.truncated.map(told));
         }
     }
     let shown = |bytes: Option<&[u8]>| match bytes.map(printable) {
@@ -149,6 +153,7 @@ mod tests {
                 topic: "goodfaith.events.v1",
                 partition: 3,
                 offset: 41,
+                truncated: Some("key=3 value=12000000 headers=0"),
                 redrives: 1,
                 original: &headers,
             }),
@@ -159,7 +164,8 @@ mod tests {
         reason   bad_data: amount
         source   3/41 on goodfaith.events.v1
         again    1 of at most 3 times
-        retry    worth it once a version runs whose contract accepts it
+        retry    no: it is not whole
+        excerpt  of so many bytes: key=3 value=12000000 headers=0; all of it is at the source
         key      ada
         header   trace: t1
         header   blob: hex ff

@@ -395,6 +395,7 @@ impl History {
             source: telling.source.into(),
             time: at,
             causation_id: None,
+            trace: None,
             channel: telling.channel.map(Into::into),
             actor: telling.actor,
             body: telling.body,

@@ -1,8 +1,9 @@
 //! A producer that hears of every request the client library gets no answer to. rdkafka's own makes its configuration where no
 //! interceptor can be added, and its `flush` waits in slices of 100 ms.
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +44,25 @@ pub(in super::super) struct Taint {
 
 /// A producer of records and transactions. Delivery reports are taken in whichever call comes to them.
 pub(in super::super) struct Producer {
+    // Dropped before the client it is of.
+    topics: Handles,
     client: Client<Context>,
+}
+
+/// The topics sent to so far. By its name, the library would look for a topic among all it knows, under a lock, for every record.
+#[derive(Default)]
+struct Handles {
+    // Invariant: each made by `rd_kafka_topic_new` on the client of the same producer.
+    made: RefCell<Vec<(String, NonNull<rd::rd_kafka_topic_t>)>>,
+}
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        for (_, topic) in self.made.get_mut() {
+            // SAFETY: by the invariant; destroyed once, while the client is still alive.
+            unsafe { rd::rd_kafka_topic_destroy(topic.as_ptr()) }
+        }
+    }
 }
 
 impl Producer {
@@ -66,7 +85,26 @@ impl Producer {
         }
         let client =
             Client::new(config, native, RDKafkaType::RD_KAFKA_PRODUCER, Context { watch })?;
-        Ok(Self { client })
+        Ok(Self { topics: Handles::default(), client })
+    }
+
+    /// The handle of the topic of this name.
+    ///
+    /// # Panics
+    /// If the name holds a NUL, or none can be a topic's.
+    fn topic(&self, name: &str) -> NonNull<rd::rd_kafka_topic_t> {
+        let mut made = self.topics.made.borrow_mut();
+        if let Some((_, topic)) = made.iter().find(|(other, _)| other == name) {
+            return *topic;
+        }
+        let text = CString::new(name).expect("a topic's name holds no NUL");
+        // SAFETY: the client is alive, the name is NUL-terminated and copied, and the client's own settings hold where none are given.
+        let topic = unsafe {
+            rd::rd_kafka_topic_new(self.client.native_ptr(), text.as_ptr(), ptr::null_mut())
+        };
+        let topic = NonNull::new(topic).expect("a topic's name is a possible one");
+        made.push((name.to_owned(), topic));
+        topic
     }
 
     fn watch(&self) -> &Watch {
@@ -90,21 +128,21 @@ impl Producer {
     /// If the queue is full, or the record cannot be produced at all.
     ///
     /// # Panics
-    /// If the topic's name holds a NUL.
+    /// If the topic's name is no possible one.
     pub(in super::super) fn send(
         &self,
         publication: &Publication<'_>,
     ) -> Result<(), RDKafkaErrorCode> {
-        let topic = CString::new(publication.topic).expect("a topic's name holds no NUL");
+        let topic = self.topic(publication.topic);
         let (value, value_len) = raw(publication.value);
         let (key, key_len) = raw(publication.key);
-        // SAFETY: the client is alive; each tag is followed by arguments of the types it stands for; key and value are copied, and
+        // SAFETY: client and topic are alive; each tag is followed by arguments of the types it stands for; key and value are copied, and
         // the headers are the library's if it takes the record, or else still ours to destroy.
         unsafe {
             let headers = new_headers(publication.headers);
             let error = rd::rd_kafka_producev(
                 self.client.native_ptr(),
-                vtype::RD_KAFKA_VTYPE_TOPIC,
+                vtype::RD_KAFKA_VTYPE_RKT,
                 topic.as_ptr(),
                 vtype::RD_KAFKA_VTYPE_PARTITION,
                 publication.partition.unwrap_or(BY_KEY),

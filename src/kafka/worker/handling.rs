@@ -20,6 +20,8 @@ use crate::model::EventTime;
 
 /// Records handled between two turns of the loop.
 const BATCH: usize = 1024;
+/// How often a batch is fetched that cannot be unpacked. librdkafka waits half a second between two.
+const GARBLED_ATTEMPTS: u32 = 8;
 /// Longest wait for a record: questions and rebalances wait as long.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 
@@ -179,7 +181,8 @@ impl Worker {
     }
 
     /// librdkafka goes on by itself after most errors, but takes their place in the batch for a record's: so the position is set
-    /// again. The others mean that the log cannot be read on without a gap.
+    /// again. The others mean that the log cannot be read on without a gap; so does one batch that cannot be unpacked however often it
+    /// is fetched.
     fn handle_error(&mut self, partition: i32, code: RDKafkaErrorCode) {
         let is_lasting = matches!(
             code,
@@ -200,10 +203,34 @@ impl Worker {
         if is_lasting {
             let topic = self.shared.topics.events().to_owned();
             self.refuse(partition, &Refusal::Unreadable { topic, code: code.to_string() });
+        } else if is_garbled(code) && self.is_garbled_again(partition, offset_next) {
+            let topic = self.shared.topics.events().to_owned();
+            let (offset, code) = (offset_next, code.to_string());
+            self.refuse(partition, &Refusal::Garbled { topic, offset, code });
         } else if self.seek(&[(partition, offset_next)]).is_err() {
             self.start_over(partition);
         }
     }
+
+    /// Nothing from `offset` on could be unpacked, once more; whether that has been so too often for an accident on the way.
+    fn is_garbled_again(&mut self, partition: i32, offset: i64) -> bool {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return false };
+        let before = owned.garbled.filter(|(at, _)| *at == offset).map_or(0, |(_, count)| count);
+        owned.garbled = Some((offset, before + 1));
+        GARBLED_ATTEMPTS <= before + 1
+    }
+}
+
+/// A fetch came, and what it holds is no batch of records, or a larger one than the client takes.
+const fn is_garbled(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BadCompression
+            | RDKafkaErrorCode::BadMessage
+            | RDKafkaErrorCode::InvalidMessage
+            | RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::NotImplemented
+    )
 }
 
 /// The broker says, now, that there is nothing to read: silence alone may be a broken connection. What an open transaction holds back is

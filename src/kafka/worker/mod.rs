@@ -31,6 +31,7 @@ use super::member::{self, Member, Rebalances};
 use super::native::FetchQueue;
 use super::offsets;
 use super::outbox::Outbox;
+use super::owners::OwnersWatch;
 use super::partition::Scored;
 use super::publisher::Publisher;
 use super::reference::{PolicyRecord, ReferenceLog, refuse_lasting};
@@ -104,6 +105,8 @@ pub(super) struct Worker {
     pub(super) outbox: Outbox,
     pub(super) restorer: Restorer,
     pub(super) partitions: BTreeMap<i32, Owned>,
+    /// A static member that begins watches whether every partition has an owner.
+    pub(super) owners: Option<OwnersWatch>,
     inbox: Receiver<Query>,
     pub(super) inbox_sender: SyncSender<Query>,
     /// Transactions in a row that came to nothing.
@@ -133,6 +136,8 @@ pub(super) struct Owned {
     hold: Option<Hold>,
     /// A customer's estimated size, in bytes, when last measured.
     customer_bytes: usize,
+    /// The offset from which nothing could be unpacked, and how often.
+    garbled: Option<(i64, u32)>,
     /// When the broker was last asked whether an open transaction holds records back, and how many it does.
     unstable: Option<(Instant, i64)>,
     /// Once it is served, if there are snapshots.
@@ -152,6 +157,7 @@ impl Owned {
             measured_at: None,
             hold: None,
             customer_bytes: 0,
+            garbled: None,
             unstable: None,
             saving: None,
         }
@@ -197,6 +203,7 @@ impl Worker {
                 asked_alone: None,
             },
             partitions: BTreeMap::new(),
+            owners: shared.settings.instance_id.as_ref().map(|_| OwnersWatch::new(clock::now())),
             inbox,
             inbox_sender,
             failures: 0,
@@ -220,13 +227,16 @@ impl Worker {
     }
 
     fn work(&mut self) -> Result<()> {
-        self.member
-            .subscribe(&[self.shared.topics.events()])
-            .map_err(Error::while_doing("joining the group"))?;
+        self.subscribe()?;
         while !self.shared.stop.load(Ordering::Acquire) && !self.is_drained() {
             self.turn()?;
         }
         self.drain()
+    }
+
+    pub(super) fn subscribe(&self) -> Result<()> {
+        let subscribed = self.member.subscribe(&[self.shared.topics.events()]);
+        subscribed.map_err(Error::while_doing("joining the group"))
     }
 
     /// Somebody has asked all instances of this engine to leave.
@@ -278,6 +288,7 @@ impl Worker {
             self.commit()?;
         }
         let now = clock::now();
+        self.watch_owners(now)?;
         self.measure_idle(now);
         self.hold(now)
     }

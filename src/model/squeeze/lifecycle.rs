@@ -131,7 +131,9 @@ impl Customer {
         }
         let is_vulnerable = self.is_vulnerable(step);
         let slot = &mut self.squeezes[index];
+        let was_liability = slot.is_liability();
         let change = slot.evaluate(step, &finding, is_vulnerable);
+        step.alerts_opened += i64::from(slot.is_liability()) - i64::from(was_liability);
         if slot.state == SqueezeState::Pending {
             self.wait_for_window(step, finding.kind);
         } else {
@@ -215,6 +217,7 @@ impl Customer {
         }
         let slot = &mut self.squeezes[index];
         slot.open(step.time);
+        step.alerts_opened += 1;
         let evidence = slot.kind.evidence_once();
         self.count_squeeze(step, index, Some(SqueezeChange::Opened), 0, evidence);
     }
@@ -235,14 +238,15 @@ impl Customer {
     }
 
     /// Makes room for a new slot, and makes it; its place.
-    fn open_slot(&mut self, step: &Step<'_>, finding: &Finding) -> usize {
+    fn open_slot(&mut self, step: &mut Step<'_>, finding: &Finding) -> usize {
         if self.squeezes.len() == SLOTS {
             let rank = |slot: &SqueezeSlot| (slot.state != SqueezeState::Resolved, slot.accrued());
             let leaves = (0..SLOTS).min_by(|a, b| {
                 let (a, b) = (&self.squeezes[*a], &self.squeezes[*b]);
                 rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))
             });
-            leaves.map(|index| self.squeezes.remove(index));
+            let gone = leaves.map(|index| self.squeezes.remove(index));
+            step.alerts_opened -= i64::from(gone.is_some_and(|slot| slot.is_liability()));
             self.overflows.squeeze += 1;
         }
         let slot = SqueezeSlot {
@@ -306,6 +310,9 @@ impl Customer {
                 && slot.subscription.as_deref() == Some(subscription)
                 && concerns(slot)
         };
+        if !self.squeezes.iter().any(is_meant) {
+            return;
+        }
         self.squeezes.retain(|slot| !(slot.state == SqueezeState::Pending && is_meant(slot)));
         let mut keys: Vec<Text> = self
             .squeezes
@@ -336,6 +343,7 @@ impl Customer {
     /// A squeeze is made good, and with it the harm it did to a vulnerable customer ends.
     pub(super) fn resolve_squeeze(&mut self, step: &mut Step<'_>, index: usize, reason: &str) {
         let slot = &mut self.squeezes[index];
+        step.alerts_opened -= i64::from(slot.is_liability());
         slot.state = SqueezeState::Resolved;
         slot.resolved_at = Some(step.time);
         let key = slot.key.clone();

@@ -102,6 +102,11 @@ impl SqueezeSlot {
         matches!(self.state, SqueezeState::Open | SqueezeState::Escalated | SqueezeState::Stopped)
     }
 
+    /// Whoever follows what is said of it may take it for open: it is, or was once suppressed, and so its end may not have been said.
+    pub const fn may_be_told_open(&self) -> bool {
+        self.is_liability() || self.muted_until.is_some()
+    }
+
     /// It was resolved so long before `time` that another one is new.
     pub fn is_history(&self, time: EventTime, policy: &Policy) -> bool {
         self.state == SqueezeState::Resolved
