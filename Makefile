@@ -6,7 +6,7 @@ S3 := deploy/s3/s3.sh
 # Property tests draw the same cases every time, so that the same code gives the same result; another seed draws others.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help demo test test-core test-all test-broker test-s3 faults bench bench-snapshot bench-core bench-counts lint docs
+.PHONY: help demo test test-core test-all test-broker test-s3 faults bench bench-snapshot bench-memory bench-core bench-counts lint docs
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -54,6 +54,9 @@ bench: ## How fast the service is, on a real Apache Kafka: about ten minutes
 
 bench-snapshot: ## How long it takes to write and read the state of a million customers
 	$(CARGO) bench --bench snapshot
+
+bench-memory: ## How much memory a customer takes
+	$(CARGO) bench --bench memory
 
 BENCH_CORE := $(CARGO) bench --manifest-path benches/core/Cargo.toml
 

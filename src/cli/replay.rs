@@ -222,12 +222,10 @@ fn tell(args: &ReplayArgs, replay: &Replay, tally: &Tally, elapsed: Duration) {
     let (records, customers) = (replay.summary().counters.records, replay.customer_count());
     let per_second = rate(records.cast_signed(), elapsed);
     let seconds = elapsed.as_secs_f64();
-    let bytes_each = replay.store_bytes() / customers.max(1);
     let folder = args.out.display();
     write!(
         io::stderr(),
-        "{records} records of {customers} customers in {seconds:.1} s ({per_second:.0}/s), {bytes_each} bytes of state a \
-         customer\n\n{tally}\n\
+        "{records} records of {customers} customers in {seconds:.1} s ({per_second:.0}/s)\n\n{tally}\n\
          Look next: {folder}/alerts.ndjson says who is squeezed or let down, for how much and since when;\n\
          {folder}/scores.ndjson why each score moved; {folder}/state.ndjson where everybody stands.\n"
     )

@@ -17,8 +17,8 @@ pub const LAYOUT: u32 = 2;
 
 /// The packed bytes begin with the earliest deadline, so that it can be read alone.
 const DEADLINE_BYTES: usize = size_of::<i64>();
-/// Stands for no deadline.
-const NO_DEADLINE: i64 = i64::MAX;
+/// Stands for no deadline: it is after all that can be due.
+pub(super) const NEVER: EventTime = EventTime::from_millis(i64::MAX);
 
 /// One customer and what has been published of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,21 +37,21 @@ impl Entry {
     /// # Errors
     /// If the bytes are of another layout, or damaged; but see [`Self::check`].
     pub(super) fn unpack(id: &Arc<str>, packed: &Arc<[u8]>) -> Result<Self, postcard::Error> {
-        let too_few = postcard::Error::DeserializeUnexpectedEnd;
-        let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or_else(|| too_few.clone())?;
+        const TOO_FEW: postcard::Error = postcard::Error::DeserializeUnexpectedEnd;
+        let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or(TOO_FEW)?;
         let (mut entry, bytes): (Self, _) = postcard::take_from_bytes(bytes)?;
         entry.customer.id = Arc::clone(id);
-        let (held, mut bytes) = bytes.split_first_chunk().ok_or_else(|| too_few.clone())?;
-        let held = u16::from_le_bytes(*held);
+        let (held, mut bytes) = bytes.split_first_chunk().ok_or(TOO_FEW)?;
+        let held = u32::from_le_bytes(*held);
         for (place, section) in entry.customer.sections_mut().into_iter().enumerate() {
             if held & (1 << place) == 0 {
                 continue;
             }
             let (length, behind): (usize, _) = postcard::take_from_bytes(bytes)?;
             let start = packed.len() - behind.len();
-            bytes = behind.get(length..).ok_or_else(|| too_few.clone())?;
+            bytes = behind.get(length..).ok_or(TOO_FEW)?;
             let range = start..start + length;
-            section.rest(section::Packed::new(packed, range).ok_or_else(|| too_few.clone())?);
+            section.rest(section::Packed::new(packed, range).ok_or(TOO_FEW)?);
         }
         let is_whole = bytes.is_empty() && held >> Customer::SECTIONS == 0;
         is_whole.then_some(entry).ok_or(postcard::Error::DeserializeBadEncoding)
@@ -79,10 +79,10 @@ impl Packer {
     pub(super) fn pack(&mut self, entry: &Entry) -> Arc<[u8]> {
         let bytes = &mut self.customer;
         bytes.clear();
-        let deadline = entry.customer.timers.earliest().map_or(NO_DEADLINE, EventTime::as_millis);
-        bytes.extend_from_slice(&deadline.to_le_bytes());
+        let deadline = entry.customer.timers.earliest().unwrap_or(NEVER);
+        bytes.extend_from_slice(&deadline.as_millis().to_le_bytes());
         section::append(entry, bytes);
-        let (at, mut held) = (bytes.len(), 0_u16);
+        let (at, mut held) = (bytes.len(), 0_u32);
         bytes.extend_from_slice(&held.to_le_bytes());
         for (place, section) in entry.customer.sections().into_iter().enumerate() {
             let packed = section.packed().unwrap_or_else(|| {
@@ -101,12 +101,11 @@ impl Packer {
     }
 }
 
-/// When the first timer of a packed customer is due.
+/// When the first timer of a packed customer is due; [`NEVER`] if it has none.
 ///
 /// # Errors
 /// If there are too few bytes.
-pub(super) fn earliest(packed: &[u8]) -> Result<Option<EventTime>, postcard::Error> {
+pub(super) fn earliest(packed: &[u8]) -> Result<EventTime, postcard::Error> {
     let bytes = packed.first_chunk().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-    let deadline = i64::from_le_bytes(*bytes);
-    Ok((deadline != NO_DEADLINE).then(|| EventTime::from_millis(deadline)))
+    Ok(EventTime::from_millis(i64::from_le_bytes(*bytes)))
 }

@@ -34,7 +34,7 @@ pub use crate::model::{DimensionReading, LoyaltyReading, TrustReading};
 
 use self::entry::Entry;
 use self::publish::StepCount;
-use self::store::Store;
+use self::store::{Place, Store};
 use crate::model::customer::Customer;
 use crate::model::event::Body;
 use crate::model::organisation::{Organisation, RollUp, Unit};
@@ -262,7 +262,11 @@ impl PartitionEngine {
         if refused_until.is_some_and(|until| event.time <= until) {
             return self.reject(rejection(Reason::Erased, &event), effects);
         }
-        let held = self.store.wake(&event.customer).map(|entry| &entry.customer);
+        let place = self.store.find(&event.customer);
+        let held = match place {
+            Some(place) => Some(&self.store.wake(place).customer),
+            None => None,
+        };
         let record = RingHash::of([&event.source, &event.id]);
         if held.is_some_and(|customer| customer.records.contains(record)) {
             self.header.counters.duplicates += 1;
@@ -280,21 +284,29 @@ impl PartitionEngine {
         self.header.counters.late += u64::from(is_late);
         self.advance_watermark(event.time.plus(-self.header.policy.grace_ms), effects);
         if event.body == Body::ErasureRequested {
-            self.erase(&event, effects);
+            self.erase(&event, place, effects);
         } else {
-            self.apply(&event, record, effects);
+            self.apply(&event, place, record, effects);
         }
     }
 
-    /// Applies an accepted event as one step of its customer.
-    fn apply(&mut self, event: &CustomerEvent, record: RingHash, effects: &mut Vec<Effect>) {
+    /// Applies an accepted event as one step of its customer, who is at `place` unless it is new.
+    fn apply(
+        &mut self,
+        event: &CustomerEvent,
+        place: Option<Place>,
+        record: RingHash,
+        effects: &mut Vec<Effect>,
+    ) {
         let Settings { audit, .. } = &self.settings;
         let Header { policy, catalogue, warming, .. } = &self.header;
         let id = &event.customer;
         let organisation = &mut self.organisation;
         let mut outputs = Vec::new();
-        let make = || Entry::new(Customer::new(Arc::clone(id), event.time));
-        let (as_of, count) = self.store.change(id, make, |entry| {
+        let place = place.unwrap_or_else(|| {
+            self.store.insert(id, Entry::new(Customer::new(Arc::clone(id), event.time)))
+        });
+        let (as_of, count) = self.store.change(place, |entry| {
             let customer = &mut entry.customer;
             customer.records.push(record);
             let is_new = customer.timers.deadline(TimerKind::Review, "-").is_none();
@@ -335,19 +347,18 @@ impl PartitionEngine {
         let watermark = self.header.watermark.map_or(time, |watermark| watermark.max(time));
         self.header.watermark = Some(watermark);
         self.header.warming.end(watermark);
-        while let Some(id) = self.store.first_due(watermark) {
-            self.fire(&id, effects);
+        while let Some(place) = self.store.first_due(watermark) {
+            self.fire(place, effects);
         }
     }
 
-    /// Fires the first timer of `id` as one step.
-    fn fire(&mut self, id: &Arc<str>, effects: &mut Vec<Effect>) {
+    /// Fires the first timer of the customer at `place` as one step.
+    fn fire(&mut self, place: Place, effects: &mut Vec<Effect>) {
         let Settings { audit, .. } = &self.settings;
         let Header { policy, catalogue, warming, .. } = &self.header;
         let organisation = &mut self.organisation;
         let mut outputs = Vec::new();
-        let make = || unreachable!("a customer with a deadline is in the store");
-        let fired = self.store.change(id, make, |entry| {
+        let fired = self.store.change(place, |entry| {
             let customer = &mut entry.customer;
             let timer = customer.timers.pop()?;
             customer.as_of = customer.as_of.max(timer.deadline);
@@ -365,13 +376,16 @@ impl PartitionEngine {
         if let Some((as_of, count)) = fired {
             self.header.counters.timers_fired += 1;
             self.count(count);
-            self.publish(id, as_of, None, outputs, effects);
+            if !outputs.is_empty() {
+                let id = Arc::clone(self.store.id(place));
+                self.publish(&id, as_of, None, outputs, effects);
+            }
         }
     }
 
     /// Drops all that is known of a customer and refuses what comes from before.
-    fn erase(&mut self, event: &CustomerEvent, effects: &mut Vec<Effect>) {
-        let dropped = self.store.remove(&event.customer);
+    fn erase(&mut self, event: &CustomerEvent, place: Option<Place>, effects: &mut Vec<Effect>) {
+        let dropped = place.map(|place| self.store.remove(place));
         let as_of = dropped.as_ref().map_or(event.time, |entry| entry.customer.as_of);
         if let Some(entry) = &dropped {
             organisation::forget(&mut self.organisation, entry);
@@ -529,7 +543,7 @@ impl PartitionEngine {
 
     /// The trust state of one customer, unrounded.
     pub fn trust(&self, id: &str) -> Option<TrustState> {
-        self.store.read(id).map(|entry| entry.customer.trust.clone())
+        self.store.read(id).map(|entry| TrustState::clone(&entry.customer.trust))
     }
 
     /// One customer, read at the later of its `as_of` and the watermark.

@@ -1,24 +1,25 @@
 //! The customers of one partition, the order in which their timers are due, and the way back: what was touched since the last
 //! commit is kept as it was, so that an abort puts all of it back.
 //!
-//! Those heard of lately are awake, ready to be changed; the others rest as packed bytes, which take a fraction of the room. Who is
-//! awake shows nowhere but in speed and memory.
+//! A customer has one place as long as it is held. Those heard of lately are awake, ready to be changed; the others rest as packed
+//! bytes, which take a fraction of the room. Who is awake shows nowhere but in speed and memory.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet, HashTable};
 use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, Packer, earliest};
+use super::entry::{Entry, NEVER, Packer, earliest};
 use crate::model::EventTime;
 
-/// Customers awake unless another number is asked for: some 30 MB of a partition.
-const AWAKE: usize = 4096;
-/// About what a customer takes while awake: record and lists.
-const AWAKE_BYTES: usize = 8192;
+/// Customers awake unless another number is asked for: some megabytes of a partition.
+const AWAKE: usize = 1024;
+/// About what a customer takes while awake, its own bytes apart: record and lists.
+const AWAKE_BYTES: usize = 4096;
 
 /// Names an erased customer without holding its id: the first 16 bytes of SHA-256 over salt and id.
 type RefusalKey = [u8; 16];
@@ -29,42 +30,72 @@ pub(super) type Packed = Arc<[u8]>;
 /// Erased customers: up to when their events are refused.
 pub(super) type Refusals = BTreeMap<RefusalKey, EventTime>;
 
+/// Where a customer is held, until it is erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place(u32);
+
 /// All customers of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    slots: HashMap<Arc<str>, Slot, FixedState>,
-    /// Whoever is awake, in the order they woke; some may rest again, or be gone.
-    woken: VecDeque<Arc<str>>,
+    slots: Slots,
     sleep: Sleep,
-    /// The earliest deadline of every customer that has one.
-    deadlines: BTreeSet<(EventTime, Arc<str>)>,
+    /// Who is due when, or later: a deadline that moves later is moved here when it comes up, for nearly every event moves the
+    /// review of its customer so.
+    // Invariant: one of each customer that has a deadline, no later than it; its slot knows which.
+    deadlines: BTreeMap<(EventTime, Arc<str>), u32>,
     refusals: Refusals,
     undo: Undo,
-    /// Whoever was changed or erased since the last image; `None`: nobody asks.
-    changed: Option<HashSet<Arc<str>, FixedState>>,
+    /// `None`: nobody asks.
+    changed: Option<Changed>,
+}
+
+/// Slots by place, and places by id.
+#[derive(Debug, Default)]
+struct Slots {
+    places: HashTable<u32>,
+    hasher: FixedState,
+    list: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    /// Lengths of all ids.
+    id_bytes: usize,
 }
 
 /// One customer, awake or at rest.
 #[derive(Debug)]
-enum Slot {
-    Awake {
-        entry: Box<Entry>,
-        is_recent: bool,
-        /// Its bytes, unless it changed since it had some.
-        packed: Option<Packed>,
-    },
+struct Slot {
+    id: Arc<str>,
+    state: State,
+    /// Its place among the deadlines; [`NEVER`]: it has none.
+    indexed: EventTime,
+}
+
+#[derive(Debug)]
+enum State {
+    Awake(Box<Awake>),
     Resting(Packed),
 }
 
-/// How many are awake and how large the others are.
+#[derive(Debug)]
+struct Awake {
+    entry: Entry,
+    /// Its bytes, unless it changed since it had some.
+    packed: Option<Packed>,
+    /// Heard of again since it woke, or since it was last passed over.
+    is_recent: bool,
+    /// Its place among those awake.
+    seat: usize,
+}
+
+/// Who is awake, and how large the others are.
 #[derive(Debug)]
 struct Sleep {
     awake_max: usize,
-    awake: usize,
+    /// Places of those awake.
+    seats: Vec<u32>,
+    /// The seat whose turn it is to rest.
+    hand: usize,
     /// Lengths of all that rests.
     resting_bytes: usize,
-    /// Lengths of all ids.
-    id_bytes: usize,
     packer: Packer,
 }
 
@@ -73,63 +104,107 @@ struct Sleep {
 struct Undo {
     /// Nothing is kept: what is changed is final at once.
     is_off: bool,
-    slots: HashMap<Arc<str>, Option<Packed>, FixedState>,
+    /// By place; `None` if nobody was there.
+    touched: HashMap<u32, Option<Packed>, FixedState>,
+    /// Whoever was erased, by place: that stays empty until the commit.
+    erased: Vec<(u32, Arc<str>)>,
     refusals: Vec<(RefusalKey, Option<EventTime>)>,
+}
+
+/// Whoever was changed or erased since the last image.
+#[derive(Debug, Default)]
+struct Changed {
+    places: HashSet<u32, FixedState>,
+    erased: HashSet<Arc<str>, FixedState>,
 }
 
 impl Default for Sleep {
     fn default() -> Self {
-        Self {
-            awake_max: AWAKE,
-            awake: 0,
-            resting_bytes: 0,
-            id_bytes: 0,
-            packer: Packer::default(),
-        }
-    }
-}
-
-impl Sleep {
-    /// Counts a slot of `id` that comes.
-    fn add(&mut self, id: &str, slot: &Slot) {
-        self.id_bytes += id.len();
-        match slot {
-            Slot::Awake { .. } => self.awake += 1,
-            Slot::Resting(packed) => self.resting_bytes += packed.len(),
-        }
-    }
-
-    /// Counts a slot of `id` that goes.
-    fn remove(&mut self, id: &str, slot: &Slot) {
-        self.id_bytes -= id.len();
-        match slot {
-            Slot::Awake { .. } => self.awake -= 1,
-            Slot::Resting(packed) => self.resting_bytes -= packed.len(),
-        }
+        let packer = Packer::default();
+        Self { awake_max: AWAKE, seats: Vec::new(), hand: 0, resting_bytes: 0, packer }
     }
 }
 
 impl Slot {
-    fn entry(&self, id: &Arc<str>) -> Cow<'_, Entry> {
-        match self {
-            Self::Awake { entry, .. } => Cow::Borrowed(entry),
-            Self::Resting(packed) => Cow::Owned(unpack(id, packed)),
+    fn entry(&self) -> Cow<'_, Entry> {
+        match &self.state {
+            State::Awake(awake) => Cow::Borrowed(&awake.entry),
+            State::Resting(packed) => Cow::Owned(unpack(&self.id, packed)),
         }
     }
 
     fn packed(&self, packer: &mut Packer) -> Packed {
-        match self {
-            Self::Awake { packed: Some(packed), .. } | Self::Resting(packed) => Arc::clone(packed),
-            Self::Awake { entry, packed: None, .. } => packer.pack(entry),
+        match &self.state {
+            State::Resting(packed) => Arc::clone(packed),
+            State::Awake(awake) => match &awake.packed {
+                Some(packed) => Arc::clone(packed),
+                None => packer.pack(&awake.entry),
+            },
         }
     }
 
-    fn deadline(&self) -> Option<EventTime> {
-        match self {
-            Self::Awake { entry, .. } => entry.customer.timers.earliest(),
-            Self::Resting(packed) => earliest(packed).expect("what was packed has its deadline"),
+    /// [`NEVER`] if it has none.
+    fn deadline(&self) -> EventTime {
+        match &self.state {
+            State::Awake(awake) => awake.entry.customer.timers.earliest().unwrap_or(NEVER),
+            State::Resting(packed) => earliest(packed).expect("what was packed has its deadline"),
         }
     }
+}
+
+impl Slots {
+    fn find(&self, id: &str) -> Option<u32> {
+        self.places
+            .find(self.hasher.hash_one(id), |place| *slot_at(&self.list, *place).id == *id)
+            .copied()
+    }
+
+    fn at(&mut self, place: u32) -> &mut Slot {
+        self.list[place as usize].as_mut().expect("somebody is at a place")
+    }
+
+    /// Takes `slot` in at a free place.
+    fn add(&mut self, slot: Slot) -> u32 {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.list.push(None);
+            u32::try_from(self.list.len() - 1).expect("a partition has fewer than 2^32 customers")
+        });
+        self.fill(place, slot);
+        place
+    }
+
+    /// Puts `slot` at `place`, where nobody is.
+    fn fill(&mut self, place: u32, slot: Slot) {
+        self.id_bytes += slot.id.len();
+        let (hasher, hash) = (&self.hasher, self.hasher.hash_one(&*slot.id));
+        self.list[place as usize] = Some(slot);
+        let list = &self.list;
+        let hash_of = |place: &u32| hasher.hash_one(&*slot_at(list, *place).id);
+        self.places.insert_unique(hash, place, hash_of);
+    }
+
+    /// Empties `place`, which is not free before [`Self::release`].
+    fn clear(&mut self, place: u32) -> Option<Slot> {
+        let slot = self.list[place as usize].take()?;
+        self.id_bytes -= slot.id.len();
+        let hash = self.hasher.hash_one(&*slot.id);
+        let held = self.places.find_entry(hash, |held| *held == place);
+        held.expect("whoever is held is found by its id").remove();
+        Some(slot)
+    }
+
+    fn release(&mut self, place: u32) {
+        self.free.push(place);
+    }
+
+    /// Whoever is held, and where, in no order.
+    fn iter(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        (0..).zip(&self.list).filter_map(|(place, slot)| Some((place, slot.as_ref()?)))
+    }
+}
+
+fn slot_at(list: &[Option<Slot>], place: u32) -> &Slot {
+    list[place as usize].as_ref().expect("somebody is at a place")
 }
 
 impl Store {
@@ -144,8 +219,13 @@ impl Store {
         let mut store = Self { refusals, ..Self::default() };
         let mut deadlines = Vec::new();
         for (id, packed) in customers {
-            deadlines.extend(earliest(&packed)?.map(|deadline| (deadline, Arc::clone(&id))));
-            store.put(id, Slot::Resting(packed));
+            let indexed = earliest(&packed)?;
+            store.sleep.resting_bytes += packed.len();
+            let state = State::Resting(packed);
+            let place = store.slots.add(Slot { id: Arc::clone(&id), state, indexed });
+            if indexed != NEVER {
+                deadlines.push(((indexed, id), place));
+            }
         }
         // Collected at once: a tree is built several times faster from a list in order.
         store.deadlines = deadlines.into_iter().collect();
@@ -157,91 +237,103 @@ impl Store {
         self.sleep.awake_max = awake_max.max(1);
     }
 
-    /// The customer `id`, awake from now on.
-    pub(super) fn wake(&mut self, id: &Arc<str>) -> Option<&Entry> {
-        self.waken(id).map(|(entry, _)| &**entry)
+    /// Where the customer `id` is held.
+    pub(super) fn find(&self, id: &str) -> Option<Place> {
+        self.slots.find(id).map(Place)
     }
 
-    /// The customer `id`, awake from now on, and its bytes, which must go if it changes.
-    fn waken(&mut self, id: &Arc<str>) -> Option<(&mut Box<Entry>, &mut Option<Packed>)> {
-        if let Slot::Resting(packed) = self.slots.get(id)? {
-            let packed = Arc::clone(packed);
-            let entry = Box::new(unpack(id, &packed));
-            self.put_awake(id, entry, Some(packed));
-        }
-        match self.slots.get_mut(id) {
-            Some(Slot::Awake { entry, is_recent, packed }) => {
-                *is_recent = true;
-                Some((entry, packed))
-            }
-            _ => unreachable!("who was woken is awake"),
-        }
+    /// The id of whoever is at `place`.
+    pub(super) fn id(&self, place: Place) -> &Arc<str> {
+        &slot_at(&self.slots.list, place.0).id
+    }
+
+    /// The customer at `place`, awake from now on, and for longer if it was awake already.
+    pub(super) fn wake(&mut self, place: Place) -> &Entry {
+        let was_awake = matches!(self.slots.at(place.0).state, State::Awake(_));
+        let awake = self.waken(place);
+        awake.is_recent |= was_awake;
+        &awake.entry
     }
 
     /// The customer `id`, whether awake or not.
     pub(super) fn read(&self, id: &str) -> Option<Cow<'_, Entry>> {
-        self.slots.get_key_value(id).map(|(id, slot)| slot.entry(id))
+        self.slots.find(id).map(|place| slot_at(&self.slots.list, place).entry())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.places.len()
     }
 
     /// About the bytes the customers take: those at rest to the byte, those awake by the number of them; with their ids, their slots
-    /// in the table and the index of their deadlines. Unused room is not in it.
+    /// and the index of their deadlines. Unused room is not in it.
     pub(super) fn bytes(&self) -> usize {
-        let Sleep { awake, resting_bytes, id_bytes, .. } = self.sleep;
         let counts = 2 * size_of::<usize>();
-        let slot = size_of::<(Arc<str>, Slot)>() + 1;
-        let indexed = size_of::<(EventTime, Arc<str>)>();
-        resting_bytes
-            + id_bytes
-            + awake * AWAKE_BYTES
-            + self.slots.len() * (2 * counts + slot)
+        let slot = size_of::<Slot>() + size_of::<u32>() + 1;
+        let indexed = size_of::<(EventTime, Arc<str>)>() + size_of::<u32>();
+        self.sleep.resting_bytes
+            + self.slots.id_bytes
+            + self.sleep.seats.len() * AWAKE_BYTES
+            + self.len() * (2 * counts + slot)
             + self.deadlines.len() * indexed
     }
 
     /// Every id, in order.
     pub(super) fn ids(&self) -> Vec<Arc<str>> {
-        let mut ids: Vec<Arc<str>> = self.slots.keys().cloned().collect();
+        let mut ids: Vec<_> = self.slots.iter().map(|(_, slot)| Arc::clone(&slot.id)).collect();
         ids.sort_unstable();
         ids
     }
 
-    /// Changes the customer `id`, made by `make` if it is new; its deadline is indexed anew.
-    pub(super) fn change<R>(
-        &mut self,
-        id: &Arc<str>,
-        make: impl FnOnce() -> Entry,
-        change: impl FnOnce(&mut Entry) -> R,
-    ) -> R {
-        self.keep_as_it_was(id);
-        if !self.slots.contains_key(id) {
-            self.put_awake(id, Box::new(make()), None);
+    /// Takes the customer `id` in, which is not held.
+    pub(super) fn insert(&mut self, id: &Arc<str>, entry: Entry) -> Place {
+        let state = State::Awake(self.sleep.seat(&mut self.slots, entry, None));
+        let place = self.slots.add(Slot { id: Arc::clone(id), state, indexed: NEVER });
+        self.sleep.seats.push(place);
+        if !self.undo.is_off {
+            self.undo.touched.insert(place, None);
         }
-        let (entry, packed) = self.waken(id).expect("whoever was missing was made");
-        *packed = None;
-        let before = entry.customer.timers.earliest();
-        let result = change(entry);
-        let after = entry.customer.timers.earliest();
-        self.reindex(id, before, after);
+        Place(place)
+    }
+
+    /// Changes the customer at `place`; its deadline is indexed anew.
+    pub(super) fn change<R>(&mut self, place: Place, change: impl FnOnce(&mut Entry) -> R) -> R {
+        self.keep_as_it_was(place.0);
+        let awake = self.waken(place);
+        awake.packed = None;
+        let result = change(&mut awake.entry);
+        self.index(place.0);
         result
     }
 
-    /// Drops the customer `id`; what it was.
-    pub(super) fn remove(&mut self, id: &Arc<str>) -> Option<Entry> {
-        self.keep_as_it_was(id);
-        let slot = self.take(id)?;
-        self.reindex(id, slot.deadline(), None);
-        Some(slot.entry(id).into_owned())
+    /// Drops the customer at `place`; what it was.
+    pub(super) fn remove(&mut self, place: Place) -> Entry {
+        self.keep_as_it_was(place.0);
+        let slot = self.take(place.0).expect("somebody is at a place");
+        let entry = slot.entry().into_owned();
+        if self.undo.is_off {
+            self.slots.release(place.0);
+        } else {
+            self.undo.erased.push((place.0, slot.id));
+        }
+        entry
     }
 
-    /// The customer whose timer is due first, if that is by `watermark`; ties by id.
-    pub(super) fn first_due(&self, watermark: EventTime) -> Option<Arc<str>> {
-        self.deadlines
-            .first()
-            .filter(|(deadline, _)| *deadline <= watermark)
-            .map(|(_, id)| Arc::clone(id))
+    /// Where the customer is whose timer is due first, if that is by `watermark`; ties by id.
+    pub(super) fn first_due(&mut self, watermark: EventTime) -> Option<Place> {
+        loop {
+            let first = self.deadlines.first_entry().filter(|first| first.key().0 <= watermark)?;
+            let (place, indexed) = (*first.get(), first.key().0);
+            let slot = self.slots.at(place);
+            let deadline = slot.deadline();
+            if deadline == indexed {
+                return Some(Place(place));
+            }
+            slot.indexed = deadline;
+            let ((_, id), _) = first.remove_entry();
+            if deadline != NEVER {
+                self.deadlines.insert((deadline, id), place);
+            }
+        }
     }
 
     /// Up to when events of `id` are refused.
@@ -268,25 +360,32 @@ impl Store {
 
     /// Makes what was changed final.
     pub(super) fn commit(&mut self) {
-        if let Some(changed) = &mut self.changed {
-            changed.extend(self.undo.slots.drain().map(|(id, _)| id));
-        }
-        self.undo.slots.clear();
         self.undo.refusals.clear();
+        if let Some(changed) = &mut self.changed {
+            changed.places.extend(self.undo.touched.keys());
+        }
+        self.undo.touched.clear();
+        for (place, id) in self.undo.erased.drain(..) {
+            self.slots.release(place);
+            if let Some(changed) = &mut self.changed {
+                changed.erased.insert(id);
+            }
+        }
     }
 
     /// Puts back what was changed.
     pub(super) fn abort(&mut self) {
         assert!(!self.undo.is_off, "an engine that forwent undo cannot abort");
-        let undone = std::mem::take(&mut self.undo.slots);
-        self.woken.retain(|id| !undone.contains_key(id));
-        for (id, before) in undone {
-            let before = before.map(Slot::Resting);
-            let now = self.take(&id).and_then(|slot| slot.deadline());
-            let then = before.as_ref().and_then(Slot::deadline);
-            self.reindex(&id, now, then);
-            if let Some(before) = before {
-                self.put(id, before);
+        let touched = std::mem::take(&mut self.undo.touched);
+        // All go before any comes back: one erased may have come again at another place.
+        let mut gone: HashMap<u32, Arc<str>, FixedState> = self.undo.erased.drain(..).collect();
+        for place in touched.keys() {
+            gone.extend(self.take(*place).map(|slot| (*place, slot.id)));
+        }
+        for (place, before) in touched {
+            match (before, gone.remove(&place)) {
+                (Some(packed), Some(id)) => self.put_back(place, id, packed),
+                _ => self.slots.release(place),
             }
         }
         for (key, before) in std::mem::take(&mut self.undo.refusals).into_iter().rev() {
@@ -299,21 +398,21 @@ impl Store {
 
     /// Customers touched since the last commit: what an abort would have to put back.
     pub(super) fn touched(&self) -> usize {
-        self.undo.slots.len()
+        self.undo.touched.len()
     }
 
     /// From now on whoever is changed is noted, for [`Self::take_changed`].
     pub(super) fn note_changes(&mut self) {
-        self.changed = Some(HashSet::default());
+        self.changed = Some(Changed::default());
     }
 
     /// Everybody, packed. The notes begin anew.
     pub(super) fn all(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
-        if let Some(changed) = &mut self.changed {
-            changed.clear();
+        if self.changed.is_some() {
+            self.note_changes();
         }
         let packer = &mut self.sleep.packer;
-        let packed = |(id, slot): (&Arc<str>, &Slot)| (Arc::clone(id), Some(slot.packed(packer)));
+        let packed = |(_, slot): (u32, &Slot)| (Arc::clone(&slot.id), Some(slot.packed(packer)));
         self.slots.iter().map(packed).collect()
     }
 
@@ -321,21 +420,23 @@ impl Store {
     pub(super) fn take_changed(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
         let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
         let (slots, packer) = (&self.slots, &mut self.sleep.packer);
-        let packed = |id: Arc<str>| {
-            let packed = slots.get(&id).map(|slot| slot.packed(packer));
-            (id, packed)
-        };
-        changed.into_iter().map(packed).collect()
+        let gone = changed.erased.into_iter().filter(|id| slots.find(id).is_none());
+        let gone = gone.map(|id| (id, None));
+        let held = changed.places.iter().filter_map(|place| slots.list[*place as usize].as_ref());
+        let held = held.map(|slot| (Arc::clone(&slot.id), Some(slot.packed(packer))));
+        held.chain(gone).collect()
     }
 
-    /// What of it is state: customers in order, deadlines and refusals.
+    /// What of it is state: customers in order, and refusals. When their timers are due is among what each holds.
     pub(super) fn describe(&self, into: &mut impl FnMut(&[u8])) {
         let mut packer = Packer::default();
-        for id in self.ids() {
-            into(id.as_bytes());
-            into(&self.slots[&id].packed(&mut packer));
+        let mut slots: Vec<&Slot> = self.slots.iter().map(|(_, slot)| slot).collect();
+        slots.sort_unstable_by_key(|slot| &slot.id);
+        for slot in slots {
+            into(slot.id.as_bytes());
+            into(&slot.packed(&mut packer));
         }
-        into(format!("{:?} {:?}", self.deadlines, self.refusals).as_bytes());
+        into(format!("{:?}", self.refusals).as_bytes());
     }
 
     /// From now on what is changed is final at once.
@@ -348,60 +449,97 @@ impl Store {
         self.undo.is_off
     }
 
-    fn keep_as_it_was(&mut self, id: &Arc<str>) {
-        if !self.undo.is_off && !self.undo.slots.contains_key(id) {
-            let before = self.slots.get(id).map(|slot| slot.packed(&mut self.sleep.packer));
-            self.undo.slots.insert(Arc::clone(id), before);
+    fn keep_as_it_was(&mut self, place: u32) {
+        if self.undo.is_off {
+            return;
+        }
+        if let hashbrown::hash_map::Entry::Vacant(vacant) = self.undo.touched.entry(place) {
+            vacant.insert(Some(self.slots.at(place).packed(&mut self.sleep.packer)));
         }
     }
 
-    /// Puts `entry` in place, awake, when those awake longest and not heard of since have gone to rest.
-    fn put_awake(&mut self, id: &Arc<str>, entry: Box<Entry>, packed: Option<Packed>) {
-        while self.sleep.awake_max <= self.sleep.awake {
-            let Some(oldest) = self.woken.pop_front() else { break };
-            match self.slots.get_mut(&oldest) {
-                Some(Slot::Awake { is_recent, .. }) if *is_recent => {
-                    *is_recent = false;
-                    self.woken.push_back(oldest);
-                }
-                Some(slot @ Slot::Awake { .. }) => {
-                    let packed = slot.packed(&mut self.sleep.packer);
-                    self.put(oldest, Slot::Resting(packed));
-                }
-                _ => {}
-            }
+    /// The customer at `place`, awake.
+    fn waken(&mut self, place: Place) -> &mut Awake {
+        let Place(place) = place;
+        let slot = slot_at(&self.slots.list, place);
+        if let State::Resting(packed) = &slot.state {
+            let packed = Arc::clone(packed);
+            let entry = unpack(&slot.id, &packed);
+            self.sleep.resting_bytes -= packed.len();
+            let awake = self.sleep.seat(&mut self.slots, entry, Some(packed));
+            self.sleep.seats.push(place);
+            self.slots.at(place).state = State::Awake(awake);
         }
-        self.put(Arc::clone(id), Slot::Awake { entry, is_recent: false, packed });
-        self.woken.push_back(Arc::clone(id));
-    }
-
-    fn put(&mut self, id: Arc<str>, slot: Slot) {
-        self.sleep.add(&id, &slot);
-        match self.slots.entry(id) {
-            hashbrown::hash_map::Entry::Occupied(mut place) => {
-                let before = place.insert(slot);
-                self.sleep.remove(place.key(), &before);
-            }
-            hashbrown::hash_map::Entry::Vacant(place) => {
-                place.insert(slot);
-            }
+        match &mut self.slots.at(place).state {
+            State::Awake(awake) => awake,
+            State::Resting(_) => unreachable!("who was woken is awake"),
         }
     }
 
-    fn take(&mut self, id: &str) -> Option<Slot> {
-        let slot = self.slots.remove(id)?;
-        self.sleep.remove(id, &slot);
+    /// Puts the customer `id` back at `place`, where nobody is.
+    fn put_back(&mut self, place: u32, id: Arc<str>, packed: Packed) {
+        self.sleep.resting_bytes += packed.len();
+        self.slots.fill(place, Slot { id, state: State::Resting(packed), indexed: NEVER });
+        self.index(place);
+    }
+
+    /// Takes whoever is at `place` out; [`Slots::release`] frees the place.
+    fn take(&mut self, place: u32) -> Option<Slot> {
+        let slot = self.slots.clear(place)?;
+        match &slot.state {
+            State::Awake(awake) => self.sleep.unseat(&mut self.slots, awake.seat),
+            State::Resting(packed) => self.sleep.resting_bytes -= packed.len(),
+        }
+        if slot.indexed != NEVER {
+            self.deadlines.remove(&(slot.indexed, Arc::clone(&slot.id)));
+        }
         Some(slot)
     }
 
-    fn reindex(&mut self, id: &Arc<str>, before: Option<EventTime>, after: Option<EventTime>) {
-        if before != after {
-            if let Some(before) = before {
-                self.deadlines.remove(&(before, Arc::clone(id)));
+    /// Moves the customer at `place` forward in the index, if it is due before its place there.
+    fn index(&mut self, place: u32) {
+        let slot = self.slots.at(place);
+        let deadline = slot.deadline();
+        if deadline < slot.indexed {
+            let indexed = std::mem::replace(&mut slot.indexed, deadline);
+            let id = Arc::clone(&slot.id);
+            if indexed != NEVER {
+                self.deadlines.remove(&(indexed, Arc::clone(&id)));
             }
-            if let Some(after) = after {
-                self.deadlines.insert((after, Arc::clone(id)));
+            self.deadlines.insert((deadline, id), place);
+        }
+    }
+}
+
+impl Sleep {
+    /// Seats a customer whose place is to be pushed to the seats next. If all are taken, the one of them rests whose turn it is and
+    /// that was not heard of since it last was.
+    fn seat(&mut self, slots: &mut Slots, entry: Entry, packed: Option<Packed>) -> Box<Awake> {
+        while self.awake_max <= self.seats.len() {
+            self.hand %= self.seats.len();
+            let slot = slots.at(self.seats[self.hand]);
+            let State::Awake(awake) = &mut slot.state else {
+                unreachable!("only who is awake has a seat")
+            };
+            if std::mem::take(&mut awake.is_recent) {
+                self.hand += 1;
+                continue;
             }
+            let packed = slot.packed(&mut self.packer);
+            self.resting_bytes += packed.len();
+            slot.state = State::Resting(packed);
+            self.unseat(slots, self.hand);
+        }
+        Box::new(Awake { entry, packed, is_recent: false, seat: self.seats.len() })
+    }
+
+    /// Frees a seat; whoever had the last one takes it.
+    fn unseat(&mut self, slots: &mut Slots, seat: usize) {
+        self.seats.swap_remove(seat);
+        if let Some(place) = self.seats.get(seat)
+            && let State::Awake(awake) = &mut slots.at(*place).state
+        {
+            awake.seat = seat;
         }
     }
 }

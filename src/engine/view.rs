@@ -125,7 +125,7 @@ pub(super) fn read(entry: &Entry, watermark: Option<EventTime>, policy: &Policy)
         promises: customer.promises.iter().map(|slot| (slot.id.clone(), slot.outcome)).collect(),
         squeezes: squeezes(entry),
         money: money(entry),
-        counters: counters(customer.overflows),
+        counters: counters(*customer.overflows),
         reserve: Micros::round(point.reserve_overall(Dimension::Integrity, RESERVE_UNTIL, policy)),
     }
 }

@@ -48,7 +48,8 @@ pub struct Customer {
     /// What is waited for.
     pub timers: Timers,
     /// Earned trust: firm conduct only.
-    pub trust: TrustState,
+    #[serde(skip)]
+    pub trust: Section<TrustState>,
     /// Direct evidence that can be taken back.
     #[serde(skip)]
     pub evidence: Section<Ring<HeldEvidence>>,
@@ -85,13 +86,17 @@ pub struct Customer {
     #[serde(skip)]
     pub guarantees: Section<Vec<Guarantee>>,
     /// What the customer says of the firm in general.
-    pub perceived: BetaPair,
+    #[serde(skip)]
+    pub perceived: Section<BetaPair>,
     /// Failures told or mended before the customer had to ask.
-    pub proactive: BetaPair,
+    #[serde(skip)]
+    pub proactive: Section<BetaPair>,
     /// Voluntary behaviour only; restricted.
-    pub loyalty: Loyalty,
+    #[serde(skip)]
+    pub loyalty: Section<Loyalty>,
     /// Money by currency.
-    pub accounts: Accounts,
+    #[serde(skip)]
+    pub accounts: Section<Accounts>,
     /// The last word on a vulnerability marker: set or cleared.
     pub vulnerability: Option<Fact<bool>>,
     /// The last word on marketing.
@@ -99,7 +104,8 @@ pub struct Customer {
     /// When the account was closed.
     pub closed_at: Option<EventTime>,
     /// What overflowed.
-    pub overflows: Overflows,
+    #[serde(skip)]
+    pub overflows: Section<Overflows>,
 }
 
 /// How often a bound was reached.
@@ -246,12 +252,18 @@ macro_rules! sections {
         $($reference)+ $customer.contacts,
         $($reference)+ $customer.fees,
         $($reference)+ $customer.guarantees,
+        $($reference)+ $customer.trust,
+        $($reference)+ $customer.perceived,
+        $($reference)+ $customer.proactive,
+        $($reference)+ $customer.loyalty,
+        $($reference)+ $customer.accounts,
+        $($reference)+ $customer.overflows,
     ]};
 }
 
 impl Customer {
     /// How many sections there are.
-    pub const SECTIONS: usize = 13;
+    pub const SECTIONS: usize = 19;
 
     /// Its sections, in the order they are packed.
     pub fn sections(&self) -> [&dyn Pack; Self::SECTIONS] {
@@ -273,7 +285,7 @@ impl Customer {
             records: Section::default(),
             natural_keys: Section::default(),
             timers: Timers::default(),
-            trust: TrustState::default(),
+            trust: Section::default(),
             evidence: Section::default(),
             promises: Section::default(),
             internal_promises: Section::default(),
@@ -286,14 +298,14 @@ impl Customer {
             contacts: Section::default(),
             fees: Section::default(),
             guarantees: Section::default(),
-            perceived: BetaPair::default(),
-            proactive: BetaPair::default(),
-            loyalty: Loyalty::default(),
-            accounts: Accounts::default(),
+            perceived: Section::default(),
+            proactive: Section::default(),
+            loyalty: Section::default(),
+            accounts: Section::default(),
             vulnerability: None,
             marketing_consent: None,
             closed_at: None,
-            overflows: Overflows::default(),
+            overflows: Section::default(),
         }
     }
 

@@ -193,6 +193,7 @@ pub struct Evidence {
     /// For or against.
     pub sign: Sign,
     /// w before λ, 0 < w ≤ 8.
+    #[serde(with = "super::number::short")]
     pub weight: f64,
     /// When the act counts from.
     pub time: EventTime,

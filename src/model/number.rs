@@ -141,9 +141,44 @@ impl fmt::Debug for Micros {
     }
 }
 
+/// Packs a number by its bits, the last first: most weights are short binary fractions, whose last bits are zeros, so that three bytes
+/// hold what would take eight. The bits are the same again.
+pub mod short {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Packs `x`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(x.to_bits().swap_bytes())
+    }
+
+    /// Unpacks what [`serialize`] packed.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        u64::deserialize(deserializer).map(|bits| f64::from_bits(bits.swap_bytes()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Short(#[serde(with = "short")] f64);
+
+    #[test]
+    fn a_short_fraction_takes_three_bytes_and_every_number_is_the_same_again() {
+        for (x, length) in [(0.25, 3), (1.0, 3), (8.0, 3), (-0.0, 2), (0.1, 10), (f64::MAX, 10)] {
+            let packed = postcard::to_allocvec(&Short(x)).unwrap();
+            assert!(packed.len() <= length, "{x} takes {} bytes", packed.len());
+            let Short(again) = postcard::from_bytes(&packed).unwrap();
+            assert_eq!(again.to_bits(), x.to_bits());
+        }
+    }
 
     #[test]
     fn millionths_are_written_without_exponent() {

@@ -18,9 +18,19 @@ use serde::de::DeserializeOwned;
 #[derive(Clone)]
 pub struct Section<T> {
     value: OnceCell<T>,
-    /// What the value was unpacked from, or will be; gone once it may be another.
-    // Invariant: if there is no value, there are bytes, which a customer's `check` or this program has vouched for.
-    packed: Option<Packed>,
+    // Invariant: without a value it is not changed.
+    rest: Rest,
+}
+
+/// What a section was unpacked from, or will be.
+#[derive(Debug, Clone)]
+enum Rest {
+    /// Nothing: it is as by default.
+    Default,
+    /// Bytes, which a customer's `check` or this program has vouched for.
+    Packed(Packed),
+    /// It may have changed since.
+    Changed,
 }
 
 /// The bytes of one section among those of its customer.
@@ -68,21 +78,22 @@ impl Packed {
     }
 }
 
-impl<T: DeserializeOwned> Deref for Section<T> {
+impl<T: DeserializeOwned + Default> Deref for Section<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.value.get_or_init(|| {
-            let packed = self.packed.as_ref().expect("what has no value has bytes");
-            packed.unpack().expect("what was packed can be unpacked")
+        self.value.get_or_init(|| match &self.rest {
+            Rest::Default => T::default(),
+            Rest::Packed(packed) => packed.unpack().expect("what was packed can be unpacked"),
+            Rest::Changed => unreachable!("what has changed has a value"),
         })
     }
 }
 
-impl<T: DeserializeOwned> DerefMut for Section<T> {
+impl<T: DeserializeOwned + Default> DerefMut for Section<T> {
     fn deref_mut(&mut self) -> &mut T {
         let _: &T = self;
-        self.packed = None;
+        self.rest = Rest::Changed;
         self.value.get_mut().expect("it was unpacked above")
     }
 }
@@ -95,31 +106,38 @@ impl<T: Serialize + DeserializeOwned + PartialEq + Default> Pack for Section<T> 
     }
 
     fn packed(&self) -> Option<&[u8]> {
-        self.packed.as_ref().map(Packed::bytes)
+        match &self.rest {
+            Rest::Default => Some(&[]),
+            Rest::Packed(packed) => Some(packed.bytes()),
+            Rest::Changed => None,
+        }
     }
 
     fn rest(&mut self, packed: Packed) {
-        *self = Self { value: OnceCell::new(), packed: Some(packed) };
+        *self = Self { value: OnceCell::new(), rest: Rest::Packed(packed) };
     }
 
     fn check(&self) -> postcard::Result<()> {
-        self.packed.as_ref().map_or(Ok(()), |packed| packed.unpack::<T>().map(drop))
+        match &self.rest {
+            Rest::Packed(packed) => packed.unpack::<T>().map(drop),
+            Rest::Default | Rest::Changed => Ok(()),
+        }
     }
 }
 
-impl<T: Default> Default for Section<T> {
+impl<T> Default for Section<T> {
     fn default() -> Self {
-        Self { value: OnceCell::from(T::default()), packed: None }
+        Self { value: OnceCell::new(), rest: Rest::Default }
     }
 }
 
-impl<T: DeserializeOwned + PartialEq> PartialEq for Section<T> {
+impl<T: DeserializeOwned + Default + PartialEq> PartialEq for Section<T> {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
     }
 }
 
-impl<T: DeserializeOwned + fmt::Debug> fmt::Debug for Section<T> {
+impl<T: DeserializeOwned + Default + fmt::Debug> fmt::Debug for Section<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
     }
@@ -127,7 +145,7 @@ impl<T: DeserializeOwned + fmt::Debug> fmt::Debug for Section<T> {
 
 impl<'a, T> IntoIterator for &'a Section<T>
 where
-    T: DeserializeOwned,
+    T: DeserializeOwned + Default,
     &'a T: IntoIterator,
 {
     type Item = <&'a T as IntoIterator>::Item;
@@ -150,11 +168,17 @@ struct Appended<'a>(&'a mut Vec<u8>);
 impl Flavor for Appended<'_> {
     type Output = ();
 
+    #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        // Most numbers are small, and a call to copy one byte costs more than the byte.
+        match bytes {
+            [byte] => self.0.push(*byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 
+    #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         self.0.push(byte);
         Ok(())
@@ -190,6 +214,7 @@ mod tests {
     #[test]
     fn what_is_as_by_default_takes_no_bytes() {
         let mut section = resting(&[1, 7]);
+        assert_eq!(Section::<Vec<u16>>::default().packed(), Some([].as_slice()));
         section.clear();
         let mut bytes = Vec::new();
         section.pack(&mut bytes);

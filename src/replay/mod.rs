@@ -166,11 +166,6 @@ impl Replay {
         self.engines.iter().map(PartitionEngine::customer_count).sum()
     }
 
-    /// Rough size of all engines' state in bytes.
-    pub fn store_bytes(&self) -> usize {
-        self.engines.iter().map(PartitionEngine::store_bytes).sum()
-    }
-
     /// One customer with all that explains it; `None` if nothing is known of it.
     pub fn explain(&self, customer: &str) -> Option<Explanation> {
         self.engines[self.partition_of(customer)].explain(customer)
