@@ -56,7 +56,9 @@ bench-snapshot: ## How long it takes to write and read the state of a million cu
 	$(CARGO) bench --bench snapshot
 
 bench-memory: ## How much memory a customer takes
-	$(CARGO) bench --bench memory
+	for kind in typical light; do \
+	  _RJEM_MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0 $(CARGO) bench --bench memory -- --kind $$kind || exit 1; \
+	done
 
 BENCH_CORE := $(CARGO) bench --manifest-path benches/core/Cargo.toml
 

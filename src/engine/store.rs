@@ -16,10 +16,10 @@ use sha2::{Digest, Sha256};
 use super::entry::{Entry, NEVER, Packer, earliest};
 use crate::model::EventTime;
 
-/// Customers awake unless another number is asked for: some megabytes of a partition.
+/// Customers awake unless another number is asked for: some 8 MB of a partition.
 const AWAKE: usize = 1024;
-/// About what a customer takes while awake, its own bytes apart: record and lists.
-const AWAKE_BYTES: usize = 4096;
+/// About what a customer takes while awake: record, lists, and the bytes it was unpacked from.
+const AWAKE_BYTES: usize = 8192;
 
 /// Names an erased customer without holding its id: the first 16 bytes of SHA-256 over salt and id.
 type RefusalKey = [u8; 16];
