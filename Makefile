@@ -22,18 +22,16 @@ test-core: ## The core, without the service: no librdkafka, no tokio, no HTTP
 test-all: ## Every test that needs no broker
 	$(CARGO) test
 
-# The binary is built first, so that the broker is not kept waiting; it is what the tests run as a process.
-WITH_BROKER := --test broker --test operate --test snapshots --test stops --test transactions
-# Each test has topics and a group of its own, and mostly waits: two at a time take half as long.
-BROKER_TESTS := $(CARGO) test $(WITH_BROKER) -- --ignored --test-threads=2
-# Faults want a broker they may restart. Those that take hours are for `make faults`.
-FAULT_TESTS := $(CARGO) test --test faults -- --ignored --test-threads=1 --skip long_plan
+# Each test has topics and a group of its own, and mostly waits: four at a time keep two cores busy.
+BROKER_TESTS := $(CARGO) test --test broker -- --ignored --test-threads=4 --skip s3::
+# Faults want a broker they may restart; who disturbs whom they know. Those that take hours are for `make faults`.
+FAULT_TESTS := $(CARGO) test --test faults -- --ignored --test-threads=2 --skip long_plan
 
 test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one started from its Maven artifacts
 	@if [ -n "$$KAFKA_BOOTSTRAP" ]; then \
 	  $(BROKER_TESTS); \
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then \
-	  $(CARGO) test $(WITH_BROKER) --test faults --no-run && \
+	  $(CARGO) test --test broker --test faults --no-run && \
 	    $(KAFKA) with $(BROKER_TESTS) && $(KAFKA) with $(FAULT_TESTS); \
 	else \
 	  echo; \
@@ -43,7 +41,7 @@ test-broker: ## The tests against a real Apache Kafka: $$KAFKA_BOOTSTRAP, or one
 	fi
 
 test-s3: ## Snapshots in an object store that speaks S3, a real one started from its Maven artifacts beside a real Apache Kafka
-	$(CARGO) test --test snapshots_s3 --no-run && $(KAFKA) with $(S3) with $(CARGO) test --test snapshots_s3 -- --ignored --test-threads=1
+	$(CARGO) test --test broker --no-run && $(KAFKA) with $(S3) with $(CARGO) test --test broker -- --ignored --test-threads=1 s3::
 
 # Flags go in FAULTS; FAULTS=--help lists them.
 faults: export GOODFAITH_FAULTS = $(FAULTS)

@@ -1,7 +1,7 @@
 //! How fast the service takes in what waits for it: generated events are stored in a real Apache Kafka, then `goodfaith run` starts as a
 //! process of its own and is measured until its group has committed all of them. Run by `make bench`.
 //!
-//! It compares with nothing yet, and measures no latency. That the outputs are right is what `tests/broker.rs` shows.
+//! It compares with nothing yet, and measures no latency. That the outputs are right is what `tests/broker` shows.
 
 #![allow(
     clippy::unwrap_used,

@@ -76,7 +76,7 @@ ingested() {
 # through_kafka EVENTS: the test that a run publishes what a replay of the same events writes, on these events.
 through_kafka() {
   GOODFAITH_EVENTS=$1 cargo test --release --quiet --manifest-path "$here/../Cargo.toml" --test broker -- \
-    --ignored --exact a_run_publishes_what_a_replay_of_the_same_events_writes >&2
+    --ignored --exact service::a_run_publishes_what_a_replay_of_the_same_events_writes >&2
   echo "through the broker, the same as the replay: $1" >&2
 }
 

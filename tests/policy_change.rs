@@ -165,7 +165,7 @@ fn over_kafka_such_a_decision_is_never_taken() {
 }
 
 #[test]
-fn a_policy_that_is_none_is_bad_data() {
+fn a_policy_that_is_none_is_bad_data_and_its_key_is_named() {
     let mut run = Run::new();
     for policy in [
         r#"{"version":"b","base_rate":2}"#,
@@ -175,7 +175,9 @@ fn a_policy_that_is_none_is_bad_data() {
     ] {
         run.line(&published("2025-01-01", policy));
     }
-    assert_eq!(run.told(), ["bad_data policy"; 4]);
+    let named = ["bad_data policy.base_rate", "bad_data policy.version"];
+    assert_eq!(run.told()[..2], named);
+    assert_eq!(run.told()[2..], ["bad_data policy", "bad_data policy.sudden"]);
 }
 
 #[test]
@@ -266,4 +268,76 @@ fn a_warm_up_is_told_by_the_watermark() {
     let (kind, warm_up) = run.engine.warming().iter().next().unwrap();
     let since = EventTime::parse("2024-12-31T23:55:00Z").unwrap();
     assert_eq!((kind.code(), warm_up.since, warm_up.until), ("S01", since, since.plus_days(62)));
+}
+
+/// A second penalty for one cause within five weeks, found while its rule gathers: from 31 December on, until 9 February.
+fn second_penalty(run: &mut Run) {
+    run.line(&event("service.delivered", "2025-01-01", r#"{"ref":"a"}"#));
+    run.activate(&policy("version = \"keen\"\nsqueeze.S13.within_days = 40"));
+    for day in ["2025-01-05", "2025-01-10"] {
+        let data = format!(
+            r#"{{"fee_id":"{day}","kind":"penalty","amount":{{"minor":9000,"currency":"GBP"}},"cause_id":"late"}}"#
+        );
+        run.line(&event("fee.charged", day, &data));
+    }
+    assert_eq!(run.told(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_found_once_while_its_rule_gathers_opens_when_the_window_is_filled() {
+    let mut run = Run::new();
+    second_penalty(&mut run);
+    let (_, before) = run.score();
+    run.line(&event("clock.ticked", "2025-02-10", "{}"));
+    assert_eq!(run.told(), ["2025-02-09 squeeze.opened keen"]);
+    let slots = run.engine.customer("ada").unwrap().squeezes;
+    let slot = slots.values().next().unwrap();
+    assert_eq!((slot.state, slot.gross), (SqueezeState::Open, 9000));
+    assert!(run.score().1 < before, "it weighs from then on");
+}
+
+#[test]
+fn it_does_not_open_if_its_rule_gathers_anew_until_that_is_over() {
+    let mut run = Run::new();
+    second_penalty(&mut run);
+    run.line(&event("service.delivered", "2025-02-01", r#"{"ref":"b"}"#));
+    run.activate(&policy("version = \"keener\"\nsqueeze.S13.within_days = 50"));
+    run.line(&event("clock.ticked", "2025-02-10", "{}"));
+    assert_eq!(run.told(), Vec::<String>::new());
+    run.line(&event("clock.ticked", "2025-03-24", "{}"));
+    assert_eq!(run.told(), ["2025-03-22 squeeze.opened keener"]);
+}
+
+#[test]
+fn it_does_not_open_if_its_rule_is_off_or_the_money_is_back_by_then() {
+    let mut off = Run::new();
+    second_penalty(&mut off);
+    off.activate(&policy("version = \"deaf\"\nsqueeze.S13.enabled = false"));
+    let mut refunded = Run::new();
+    second_penalty(&mut refunded);
+    let waived = r#"{"fee_id":"2025-01-10"}"#;
+    refunded.line(&event("fee.waived", "2025-01-20", waived));
+    for run in [&mut off, &mut refunded] {
+        run.line(&event("clock.ticked", "2025-06-01", "{}"));
+        assert_eq!(run.told(), Vec::<String>::new());
+        assert!(run.engine.customer("ada").unwrap().squeezes.is_empty());
+    }
+}
+
+#[test]
+fn a_rise_found_while_its_rule_gathers_is_said_and_then_asked_of_the_bills() {
+    let mut run = Run::new();
+    run.line(&event(
+        "subscription.started",
+        "2025-01-01",
+        r#"{"subscription_id":"sub","plan_id":"p","price":{"minor":3000,"currency":"GBP"},"term_end":"2026-01-01T00:00:00Z"}"#,
+    ));
+    run.activate(&policy("version = \"keen\"\nnotice.price_rise_from_days = 60"));
+    let rise = r#"{"subscription_id":"sub","price":{"minor":3300,"currency":"GBP"}}"#;
+    run.line(&event("price.changed", "2025-01-10", rise));
+    assert_eq!(run.told(), Vec::<String>::new());
+    run.bill_of(4, 3300);
+    assert_eq!(run.told(), ["2025-03-01 squeeze.opened keen"]);
+    let slots = run.engine.customer("ada").unwrap().squeezes;
+    assert_eq!(slots.values().map(|slot| slot.gross).collect::<Vec<_>>(), [300]);
 }

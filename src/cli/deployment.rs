@@ -23,14 +23,16 @@ impl DeploymentArgs {
     /// The settings, read and checked.
     ///
     /// # Errors
-    /// If there are none, or one is wrong.
+    /// If there are none, not even in the environment, or one is wrong.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
-        if self.config.is_none() && self.set.is_empty() {
+        let environment = run::environment();
+        let is_named = self.config.is_some() || !self.set.is_empty();
+        if !is_named && !Config::is_in(&environment) {
             let told =
                 anyhow!("which deployment? --config goodfaith.toml, the one its service runs with");
             return Err(UsageError::new(told).into());
         }
-        let config = Config::load(self.config.as_deref(), &run::environment(), &self.set);
+        let config = Config::load(self.config.as_deref(), &environment, &self.set);
         Ok(config.map_err(UsageError::new)?)
     }
 }

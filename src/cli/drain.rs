@@ -1,15 +1,14 @@
 //! `goodfaith drain`: has every instance end what is under way and leave, so that a version with another engine can go on.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use super::{Format, FormatArg, UsageError, run};
-use crate::config::Config;
+use super::deployment::DeploymentArgs;
+use super::{Format, FormatArg};
 use crate::engine::ENGINE;
 use crate::kafka;
 use crate::model::EventTime;
@@ -38,20 +37,15 @@ pub(super) struct DrainArgs {
     /// Withdraw the last request instead
     #[arg(long, conflicts_with = "engine")]
     withdraw: bool,
-    /// The configuration of the service
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A setting over file and environment; may be repeated
-    #[arg(long, value_name = "SECTION.KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
     #[command(flatten)]
     format: FormatArg,
 }
 
 /// Asks for a drain, or for the end of one.
 pub(super) fn drain(args: &DrainArgs) -> anyhow::Result<ExitCode> {
-    let config = Config::load(args.config.as_deref(), &run::environment(), &args.set)
-        .map_err(UsageError::new)?;
+    let config = args.deployment.load()?;
     let (operation, done) = if args.withdraw {
         (Operation::Undrain {}, "the drain is withdrawn".to_owned())
     } else {

@@ -1,4 +1,4 @@
-//! `goodfaith organisation`: what a replay's roll-ups, or those of a topic, say of the organisation.
+//! `goodfaith organisation`: what the roll-ups of a deployment, or those of a replay, say of the organisation.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,9 +9,12 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::deployment::DeploymentArgs;
 use super::{Format, FormatArg, UsageError, policy};
+use crate::config::Config;
 use crate::engine::OrganisationPart;
 use crate::files;
+use crate::kafka::{self, Go, OutputRecord};
 use crate::model::organisation::{
     IndexReading, Report, RollUp, Unit, UnitKind, UnitReading, Value, Verdict,
 };
@@ -20,6 +23,8 @@ use crate::wire::{self, FileKind};
 
 const NOTES: &str = "\
 Examples:
+  goodfaith organisation --config goodfaith.toml
+      What the service publishes if organisation.publish is set, read under its policy.
   goodfaith replay --events events.ndjson --organisation --out results
   goodfaith organisation --from results
   goodfaith organisation --from results --policy policy.toml
@@ -30,18 +35,20 @@ than 30 effective observations or 20 customers is withheld; the policy's `organi
 difference in care that lies between units: how much depends on whom one happens to get. Scores of single
 agents are data about employees, and are shown only with --agents. None of it is for targets or pay.
 
-Of several lines of one unit and partition in a file the last counts, as on the topic; files are added up.";
+Of several parts of one unit and partition the last counts, on the topic as in a file; files are added up.";
 
 /// Arguments of `organisation`.
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
 pub(super) struct OrganisationArgs {
-    /// A replay's folder, or a file of roll-ups (plain, gzip or Zstandard); several are added up
-    #[arg(long, required = true, num_args = 1.., value_name = "DIR|FILE")]
+    /// A replay's folder, or a file of roll-ups (plain, gzip or Zstandard), instead of a deployment's topic; several are added up
+    #[arg(long, num_args = 1.., value_name = "DIR|FILE", conflicts_with_all = ["config", "set"])]
     from: Vec<PathBuf>,
-    /// The policy that declares values and says what is too little to tell; the defaults without
+    /// The policy that declares values and says what is too little to tell; without it the deployment's, or the defaults
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
     /// Show single agents too
     #[arg(long)]
     agents: bool,
@@ -51,12 +58,17 @@ pub(super) struct OrganisationArgs {
 
 /// Prints what the roll-ups say.
 pub(super) fn organisation(args: &OrganisationArgs) -> anyhow::Result<ExitCode> {
-    let mut sum = Sum::default();
-    for path in &args.from {
-        sum.add_file(path).map_err(UsageError::from)?;
-    }
     let policy = args.policy.as_deref().map(policy::read).transpose().map_err(UsageError::from)?;
-    let mut report = sum.read(&policy.unwrap_or_default()).map_err(UsageError::from)?;
+    let mut report = if args.from.is_empty() {
+        let config = args.deployment.load().context("nothing to read: --from, or a deployment")?;
+        let sum = published(&config)?;
+        sum.read(policy.as_ref().unwrap_or(&config.policy)).context(
+            "the topic holds nothing: organisation.publish = true has the service publish them",
+        )?
+    } else {
+        let sum = stored(&args.from).map_err(UsageError::from)?;
+        sum.read(&policy.unwrap_or_default()).map_err(UsageError::from)?
+    };
     if !args.agents {
         report.units.retain(|reading| reading.unit.kind != UnitKind::Agent);
     }
@@ -66,6 +78,34 @@ pub(super) fn organisation(args: &OrganisationArgs) -> anyhow::Result<ExitCode> 
         Format::Text => tell(&report, &mut out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the organisation topic of a deployment holds.
+fn published(config: &Config) -> anyhow::Result<Sum> {
+    let mut parts = BTreeMap::<Vec<u8>, OrganisationPart>::new();
+    let mut refused = Ok(());
+    kafka::read_outputs(&config.kafka, "organisation", |record| {
+        let OutputRecord { partition, offset, key, value } = record;
+        let key = key.unwrap_or_default();
+        match value.map(wire::read_part).transpose() {
+            Ok(Some((_, part))) => drop(parts.insert(key.to_vec(), part)),
+            // What a reset took back.
+            Ok(None) => drop(parts.remove(key)),
+            Err(error) => refused = Err(error).context(format!("at {partition}/{offset}")),
+        }
+        if refused.is_ok() { Go::On } else { Go::Stop }
+    })?;
+    refused.context("the organisation topic holds what is no part of any roll-up")?;
+    let mut sum = Sum::default();
+    parts.into_values().try_for_each(|part| sum.add(part))?;
+    Ok(sum)
+}
+
+/// What files hold.
+fn stored(paths: &[PathBuf]) -> anyhow::Result<Sum> {
+    let mut sum = Sum::default();
+    paths.iter().try_for_each(|path| sum.add_file(path))?;
+    Ok(sum)
 }
 
 /// All parts, added up.
@@ -96,22 +136,21 @@ impl Sum {
             }
             let place = || format!("{}, line {number}", file.display());
             let (partition, part) = wire::read_part(&line).with_context(place)?;
-            self.check(&part).with_context(place)?;
             parts.insert((part.unit.clone(), partition), part);
         }
-        for part in parts.into_values() {
-            self.as_of = self.as_of.max(part.as_of);
-            self.units.entry(part.unit).or_default().merge(&part.roll_up);
-        }
-        Ok(())
+        let mut parts = parts.into_values();
+        parts.try_for_each(|part| self.add(part)).with_context(|| file.display().to_string())
     }
 
-    fn check(&mut self, part: &OrganisationPart) -> anyhow::Result<()> {
-        if *self.half_lives_ms.get_or_insert(part.half_lives_ms) != part.half_lives_ms {
+    fn add(&mut self, part: OrganisationPart) -> anyhow::Result<()> {
+        let OrganisationPart { unit, as_of, half_lives_ms, roll_up, .. } = part;
+        if *self.half_lives_ms.get_or_insert(half_lives_ms) != half_lives_ms {
             bail!(
-                "its half-lives are not those of the parts before it: replay all under one policy"
+                "the half-lives of {unit} are not those of the parts before it: replay all under one policy"
             );
         }
+        self.as_of = self.as_of.max(as_of);
+        self.units.entry(unit).or_default().merge(&roll_up);
         Ok(())
     }
 

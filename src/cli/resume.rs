@@ -1,15 +1,14 @@
 //! `goodfaith resume`: shows the partitions that are stopped, and lets them go on.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::{Format, FormatArg, UsageError, run};
-use crate::config::Config;
+use super::deployment::DeploymentArgs;
+use super::{Format, FormatArg};
 use crate::kafka::{self, StoppedPartition};
 use crate::model::EventTime;
 
@@ -33,12 +32,8 @@ pub(super) struct ResumeArgs {
     /// Only this partition
     #[arg(long, value_name = "N")]
     partition: Option<i32>,
-    /// The configuration of the service
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A setting over file and environment; may be repeated
-    #[arg(long, value_name = "SECTION.KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
     /// Only say what is stopped
     #[arg(long)]
     dry_run: bool,
@@ -48,8 +43,7 @@ pub(super) struct ResumeArgs {
 
 /// Resumes partitions.
 pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<ExitCode> {
-    let config = Config::load(args.config.as_deref(), &run::environment(), &args.set)
-        .map_err(UsageError::new)?;
+    let config = args.deployment.load()?;
     let mut stopped = kafka::stopped_partitions(&config.kafka)
         .context("cannot tell which partitions are stopped")?;
     if let Some(wanted) = args.partition {

@@ -1,7 +1,6 @@
 //! `goodfaith snapshot`: what snapshots there are, whether they can be used, and what one is of. It changes nothing.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,8 +8,8 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::deployment::DeploymentArgs;
 use super::{Format, FormatArg, UsageError, run};
-use crate::config::Config;
 use crate::engine::{LAYOUT, PartitionEngine, RollUps, Settings};
 use crate::model::{Catalogue, EventTime, Policy};
 use crate::snapshot::{Customers, Folder, Location, Progress, SnapshotName, Store, Unusable, load};
@@ -54,12 +53,8 @@ struct PlaceArgs {
     /// The folder or URL, instead of that of a configuration
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "set"])]
     url: Option<Location>,
-    /// The configuration that `goodfaith run` has
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A setting over file and environment; may be repeated
-    #[arg(long, value_name = "SECTION.KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
     #[command(flatten)]
     format: FormatArg,
 }
@@ -135,14 +130,9 @@ impl PlaceArgs {
         if let Some(url) = &self.url {
             return Ok(url.clone());
         }
-        if self.config.is_none() && self.set.is_empty() {
-            return Err(UsageError::new(anyhow!(
-                "nowhere to look: --config goodfaith.toml looks where the service writes, --url elsewhere"
-            ))
-            .into());
-        }
-        let config = Config::load(self.config.as_deref(), &run::environment(), &self.set);
-        let settings = config.map_err(UsageError::new)?.snapshot;
+        let config = self.deployment.load();
+        let settings =
+            config.context("nowhere to look: --url says where, or a deployment")?.snapshot;
         let off = || {
             UsageError::new(anyhow!(
                 "snapshots are off (snapshot.enabled): --url says where to look"

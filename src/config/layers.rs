@@ -14,7 +14,7 @@ use super::raw::RawConfig;
 use crate::model::nearest::hint;
 
 /// What a variable that overrides a setting starts with; `__` stands between its parts.
-const PREFIX: &str = "GOODFAITH__";
+pub(super) const PREFIX: &str = "GOODFAITH__";
 
 /// All layers as one, and where its parts came from.
 #[derive(Debug)]

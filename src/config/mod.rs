@@ -140,6 +140,11 @@ impl Config {
         })
     }
 
+    /// Whether `environment` sets anything.
+    pub fn is_in(environment: &BTreeMap<String, String>) -> bool {
+        environment.keys().any(|name| name.starts_with(layers::PREFIX))
+    }
+
     /// Every setting in force as TOML, defaults written out and secrets masked.
     ///
     /// # Panics

@@ -5,20 +5,20 @@
 
 use std::sync::Arc;
 
-use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use super::publish::Publication;
 use crate::model::EventTime;
 use crate::model::customer::Customer;
+use crate::model::section::{self, Pack};
 
 /// Changes whenever the packed bytes of any customer, or of what else an engine owns, would: bytes of another layout say nothing.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// The packed bytes begin with the earliest deadline, so that it can be read alone.
 const DEADLINE_BYTES: usize = size_of::<i64>();
 /// Stands for no deadline.
-const NO_DEADLINE: i64 = i64::MIN;
+const NO_DEADLINE: i64 = i64::MAX;
 
 /// One customer and what has been published of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,48 +32,72 @@ impl Entry {
         Self { customer, publication: Publication::default() }
     }
 
-    /// The customer as bytes; `buffer` saves an allocation.
-    pub(super) fn pack(&self, buffer: &mut Vec<u8>) -> Arc<[u8]> {
-        buffer.clear();
-        let deadline = self.customer.timers.earliest().map_or(NO_DEADLINE, EventTime::as_millis);
-        buffer.extend_from_slice(&deadline.to_le_bytes());
-        postcard::serialize_with_flavor(self, Appended(buffer))
-            .expect("whatever a customer holds can be packed");
-        Arc::from(buffer.as_slice())
-    }
-
-    /// The customer `id` that `packed` holds.
+    /// The customer `id` that `packed` holds, its sections still packed.
     ///
     /// # Errors
-    /// If the bytes are of another layout, or damaged.
-    pub(super) fn unpack(id: &Arc<str>, packed: &[u8]) -> Result<Self, postcard::Error> {
-        let (_, bytes) = packed
-            .split_at_checked(DEADLINE_BYTES)
-            .ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-        let mut entry: Self = postcard::from_bytes(bytes)?;
+    /// If the bytes are of another layout, or damaged; but see [`Self::check`].
+    pub(super) fn unpack(id: &Arc<str>, packed: &Arc<[u8]>) -> Result<Self, postcard::Error> {
+        let too_few = postcard::Error::DeserializeUnexpectedEnd;
+        let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or(too_few.clone())?;
+        let (mut entry, bytes): (Self, _) = postcard::take_from_bytes(bytes)?;
         entry.customer.id = Arc::clone(id);
-        Ok(entry)
+        let (held, mut bytes) = bytes.split_first_chunk().ok_or(too_few.clone())?;
+        let held = u16::from_le_bytes(*held);
+        for (place, section) in entry.customer.sections_mut().into_iter().enumerate() {
+            if held & (1 << place) == 0 {
+                continue;
+            }
+            let (length, behind): (usize, _) = postcard::take_from_bytes(bytes)?;
+            let start = packed.len() - behind.len();
+            bytes = behind.get(length..).ok_or(too_few.clone())?;
+            let range = start..start + length;
+            section.rest(section::Packed::new(packed, range).ok_or(too_few.clone())?);
+        }
+        let is_whole = bytes.is_empty() && held >> Customer::SECTIONS == 0;
+        is_whole.then_some(entry).ok_or(postcard::Error::DeserializeBadEncoding)
+    }
+
+    /// Whether its sections can be unpacked, which [`Self::unpack`] takes on trust.
+    ///
+    /// # Errors
+    /// If one is of another layout, or damaged.
+    pub(super) fn check(&self) -> Result<(), postcard::Error> {
+        self.customer.sections().into_iter().try_for_each(Pack::check)
     }
 }
 
-/// Takes packed bytes in behind what a buffer holds. (The library's own such flavor extends by single bytes.)
-struct Appended<'a>(&'a mut Vec<u8>);
+/// Packs customers, in buffers that it keeps.
+#[derive(Debug, Default)]
+pub(super) struct Packer {
+    customer: Vec<u8>,
+    section: Vec<u8>,
+}
 
-impl Flavor for Appended<'_> {
-    type Output = ();
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
+impl Packer {
+    /// The bytes of `entry`: its earliest deadline, what is not in sections, which sections follow, and each of these, its length
+    /// first. What was not unpacked is copied.
+    pub(super) fn pack(&mut self, entry: &Entry) -> Arc<[u8]> {
+        let bytes = &mut self.customer;
+        bytes.clear();
+        let deadline = entry.customer.timers.earliest().map_or(NO_DEADLINE, EventTime::as_millis);
+        bytes.extend_from_slice(&deadline.to_le_bytes());
+        section::append(entry, bytes);
+        let (at, mut held) = (bytes.len(), 0_u16);
+        bytes.extend_from_slice(&held.to_le_bytes());
+        for (place, section) in entry.customer.sections().into_iter().enumerate() {
+            let packed = section.packed().unwrap_or_else(|| {
+                self.section.clear();
+                section.pack(&mut self.section);
+                &self.section
+            });
+            if !packed.is_empty() {
+                held |= 1 << place;
+                section::append(&packed.len(), bytes);
+                bytes.extend_from_slice(packed);
+            }
+        }
+        bytes[at..at + size_of_val(&held)].copy_from_slice(&held.to_le_bytes());
+        Arc::from(bytes.as_slice())
     }
 }
 

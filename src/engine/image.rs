@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::entry::Entry;
 use super::organisation::RollUps;
 use super::store::{Packed, Store};
 use super::{Header, PartitionEngine, Settings};
@@ -90,6 +91,6 @@ impl PartitionEngine {
     /// # Errors
     /// If one cannot be read.
     pub fn check_customer(id: &Arc<str>, packed: &[u8]) -> Result<(), ImageError> {
-        super::entry::Entry::unpack(id, packed).map(drop).map_err(ImageError)
+        Entry::unpack(id, &Arc::from(packed)).and_then(|entry| entry.check()).map_err(ImageError)
     }
 }

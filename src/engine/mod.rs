@@ -264,7 +264,7 @@ impl PartitionEngine {
         }
         let held = self.store.wake(&event.customer).map(|entry| &entry.customer);
         let record = RingHash::of([&event.source, &event.id]);
-        if held.is_some_and(|customer| customer.records.contains(&record)) {
+        if held.is_some_and(|customer| customer.records.contains(record)) {
             self.header.counters.duplicates += 1;
             return;
         }
@@ -376,7 +376,7 @@ impl PartitionEngine {
         if let Some(entry) = &dropped {
             organisation::forget(&mut self.organisation, entry);
         }
-        let slots = dropped.iter().flat_map(|entry| &entry.customer.squeezes);
+        let slots = dropped.iter().flat_map(|entry| entry.customer.squeezes.iter());
         let open_alerts: Vec<_> =
             slots.filter(|slot| slot.is_liability()).map(|slot| slot.key.clone()).collect();
         let counters = &mut self.header.counters;

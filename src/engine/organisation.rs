@@ -11,9 +11,6 @@ use crate::model::step::Step;
 use crate::model::timer::TimerKind;
 use crate::model::{Currency, Dimension, EventTime, Micros, Policy, Text, TrustPoint};
 
-/// Transparency from which the firm communicates honestly.
-const HONEST: Micros = Micros::new(650_000);
-
 words! {
     /// What becomes of the roll-ups of an engine. No other output depends on it.
     RollUps { /// There are none, and they cost nothing.
@@ -44,8 +41,9 @@ impl OrganisationPart {
     }
 }
 
-/// Ends a step for the roll-ups: overdue promises to oneself are broken, and the customer stands where it now stands.
-pub(super) fn end_step(entry: &mut Entry, step: &mut Step<'_>, after: &TrustPoint) {
+/// Ends a step for the roll-ups: overdue promises to oneself are broken, and the customer stands where it now stands. `after` is
+/// T now, `None` for one without evidence, who has no score.
+pub(super) fn end_step(entry: &mut Entry, step: &mut Step<'_>, after: Option<&TrustPoint>) {
     entry.customer.break_overdue_internal_promises(step);
     let now = standing(&entry.customer, &entry.publication, step, after);
     let before = &mut entry.customer.standing;
@@ -63,10 +61,11 @@ fn standing(
     customer: &Customer,
     publication: &Publication,
     step: &Step<'_>,
-    after: &TrustPoint,
+    after: Option<&TrustPoint>,
 ) -> Option<Standing> {
     customer.timers.deadline(TimerKind::Review, "-")?;
     let (score, band) = publication.last?;
+    let after = after?;
     let is_open_at = |level| {
         let is_open = |slot: &SqueezeSlot| slot.is_open() && slot.level() >= level;
         customer.squeezes.iter().any(is_open)
@@ -76,7 +75,7 @@ fn standing(
     Some(Standing {
         score,
         band,
-        is_told_honestly: Micros::round(transparency) >= HONEST,
+        is_told_honestly: Micros::round(transparency) >= step.policy.organisation.honest_from,
         is_overhung: publication.is_overhung(),
         is_squeezed,
         is_squeezed_hard: is_squeezed && is_open_at(Level::Major),

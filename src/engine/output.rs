@@ -83,22 +83,22 @@ impl Output {
         }
     }
 
-    /// The key that enters the id: what, within the customer and kind, this is about.
-    fn key(&self) -> String {
+    /// Appends the key that enters the id: what, within the customer and kind, this is about.
+    fn push_key(&self, text: &mut String) {
         match &self.body {
             OutputBody::ScoreChanged(_)
             | OutputBody::TrustDepleted { .. }
             | OutputBody::PerceptionGap { .. }
-            | OutputBody::LoyaltyChanged { .. } => self.time.to_string(),
-            OutputBody::CustomerErased { .. } => "-".to_owned(),
-            OutputBody::Squeeze(alert) => alert.dedup_key.to_string(),
-            OutputBody::Breach(breach) => breach.promise_id.to_string(),
+            | OutputBody::LoyaltyChanged { .. } => text.push_str(self.time.text().as_str()),
+            OutputBody::CustomerErased { .. } => text.push('-'),
+            OutputBody::Squeeze(alert) => text.push_str(&alert.dedup_key),
+            OutputBody::Breach(breach) => text.push_str(&breach.promise_id),
             OutputBody::SavingsIdentified { subscription_id, better_plan_id, .. } => {
-                format!("{subscription_id}/{better_plan_id}")
+                text.extend([subscription_id.as_str(), "/", better_plan_id]);
             }
-            OutputBody::ReciprocityObserved { remedy_id, .. } => remedy_id.to_string(),
+            OutputBody::ReciprocityObserved { remedy_id, .. } => text.push_str(remedy_id),
             OutputBody::EvidenceRecorded(note) | OutputBody::EvidenceRetracted(note) => {
-                note.id.to_string()
+                text.push_str(&note.id.to_string());
             }
         }
     }
@@ -106,14 +106,10 @@ impl Output {
     /// The CloudEvents id: the first 32 hex digits of SHA-256 over customer, kind, key, time and sequence joined by line feeds,
     /// so that a re-emission is recognisable.
     pub fn id(&self) -> String {
-        let text = format!(
-            "{}\n{}\n{}\n{}\n{}",
-            self.customer,
-            self.kind(),
-            self.key(),
-            self.time,
-            self.sequence
-        );
+        let mut text = String::with_capacity(160);
+        text.extend([&self.customer, "\n", self.kind(), "\n"]);
+        self.push_key(&mut text);
+        text.extend(["\n", self.time.text().as_str(), "\n", &self.sequence.to_string()]);
         hex_32(&text)
     }
 }

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::entry::Entry;
 use super::organisation;
 use super::output::Stream;
+use crate::model::decay::ReadTimes;
 use crate::model::organisation::Organisation;
 use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
 use crate::model::step::Step;
 use crate::model::{
-    Band, Dimension, EventTime, Evidence, EvidenceId, LoyaltyReading, Micros, Sign, TrustPoint,
-    explain,
+    Band, Dimension, DimensionSums, EventTime, Evidence, EvidenceId, LoyaltyReading, Micros, Sign,
+    TrustPoint, explain,
 };
 
 /// What was last published of a customer.
@@ -74,24 +75,26 @@ pub(super) fn step(
     let mut bodies = Vec::new();
     let bodies = &mut bodies;
     let (policy, as_of) = (step.policy, step.as_of);
-    let before = entry.customer.trust.at(as_of, policy);
+    let before = *entry.customer.trust.sums();
     let open_before = alerts_open(entry);
     entry.customer.timers.armed_by = step.origin;
     effect(entry, &mut step);
-    let after = entry.customer.trust.at(as_of, policy);
     if audit {
         note_evidence(&mut step, bodies);
     }
     bodies.append(&mut step.said);
-    if entry.customer.trust.has_ever_recorded() {
-        publish_score(entry, &step, &before, &after, bodies);
-        publish_depletion(entry, &step, &after, bodies);
+    let mut times = ReadTimes::new(as_of);
+    let trust = &entry.customer.trust;
+    let after = trust.has_ever_recorded().then(|| trust.sums().at(&mut times, policy));
+    if let Some(after) = &after {
+        publish_score(entry, &step, &before, after, &mut times, bodies);
+        publish_depletion(entry, &step, after, bodies);
     }
-    publish_gap(entry, &step, &after, bodies);
-    publish_loyalty(entry, &step, bodies);
+    publish_gap(entry, &step, after.as_ref(), &mut times, bodies);
+    publish_loyalty(entry, &step, &mut times, bodies);
     outputs.extend(bodies.drain(..).map(|body| (entry.publication.next_sequence(&body), body)));
     if step.organisation.is_some() {
-        organisation::end_step(entry, &mut step, &after);
+        organisation::end_step(entry, &mut step, after.as_ref());
     }
     StepCount {
         is_duplicate: step.is_duplicate,
@@ -141,8 +144,9 @@ fn order(evidence: &Evidence) -> (&str, &str, Sign) {
 fn publish_score(
     entry: &mut Entry,
     step: &Step<'_>,
-    before: &TrustPoint,
+    before: &DimensionSums,
     after: &TrustPoint,
+    times: &mut ReadTimes,
     bodies: &mut Vec<OutputBody>,
 ) {
     let publication = &mut entry.publication;
@@ -161,7 +165,9 @@ fn publish_score(
     publication.last = Some((score, band));
     let from = previous.unwrap_or_else(|| Micros::round(base));
     let parts = entry.customer.trust.parts(after, step.policy);
-    let change = explain::change(from, at_last_step, before, after, step.policy);
+    // Read now that it is asked for: most steps publish no score.
+    let before = before.at(times, step.policy);
+    let change = explain::change(from, at_last_step, &before, after, step.policy);
     publication.moved = Some(Moved::new(step.as_of, &change));
     bodies.push(OutputBody::ScoreChanged(Box::new(ScoreChanged {
         reading: after.reading(&parts, step.policy),
@@ -210,20 +216,23 @@ fn publish_depletion(
 fn publish_gap(
     entry: &mut Entry,
     step: &Step<'_>,
-    after: &TrustPoint,
+    after: Option<&TrustPoint>,
+    times: &mut ReadTimes,
     bodies: &mut Vec<OutputBody>,
 ) {
     let policy = &step.policy.perception;
-    let half_life_ms = policy.half_life_ms;
-    let pair = &entry.customer.perceived;
+    let opinion = entry.customer.perceived.opinion(times, policy.half_life_ms);
+    let has_mass = Micros::round(opinion.mass()) >= policy.evidence_min;
     let was_in = entry.publication.gap;
-    if was_in.is_none() && Micros::round(pair.mass(step.as_of, half_life_ms)) < policy.evidence_min
-    {
+    if was_in.is_none() && !has_mass {
         return;
     }
-    let has_mass = Micros::round(pair.mass(step.as_of, half_life_ms)) >= policy.evidence_min;
-    let perceived = Micros::round(pair.expected(step.as_of, half_life_ms));
-    let score = Micros::round(after.score);
+    let perceived = Micros::round(opinion.expected());
+    let score = after.map_or_else(
+        || entry.customer.trust.sums().at(times, step.policy).score,
+        |after| after.score,
+    );
+    let score = Micros::round(score);
     let overhang = perceived.millionths() - score.millionths();
     let is_in = (has_mass && overhang.abs() >= policy.gap.millionths()).then_some(overhang > 0);
     entry.publication.gap = is_in;
@@ -237,12 +246,17 @@ fn publish_gap(
     }
 }
 
-fn publish_loyalty(entry: &mut Entry, step: &Step<'_>, bodies: &mut Vec<OutputBody>) {
+fn publish_loyalty(
+    entry: &mut Entry,
+    step: &Step<'_>,
+    times: &mut ReadTimes,
+    bodies: &mut Vec<OutputBody>,
+) {
     let loyalty = &mut entry.customer.loyalty;
     if !loyalty.is_observed {
         return;
     }
-    let [l, consider, rely, forgive] = loyalty.read(step.as_of, step.policy).map(Micros::round);
+    let [l, consider, rely, forgive] = loyalty.read(times, step.policy).map(Micros::round);
     let previous = loyalty.published;
     let enough = step.policy.emission.loyalty_change.millionths();
     if previous.is_some_and(|previous| (l.millionths() - previous.millionths()).abs() < enough) {

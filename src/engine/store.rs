@@ -12,7 +12,7 @@ use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, earliest};
+use super::entry::{Entry, Packer, earliest};
 use crate::model::EventTime;
 
 /// Customers awake unless another number is asked for: some 30 MB of a partition.
@@ -45,9 +45,14 @@ pub(super) struct Store {
 }
 
 /// One customer, awake or at rest.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Slot {
-    Awake { entry: Box<Entry>, is_recent: bool },
+    Awake {
+        entry: Box<Entry>,
+        is_recent: bool,
+        /// Its bytes, unless it changed since it had some.
+        packed: Option<Packed>,
+    },
     Resting(Packed),
 }
 
@@ -60,7 +65,7 @@ struct Sleep {
     resting_bytes: usize,
     /// Lengths of all ids.
     id_bytes: usize,
-    buffer: Vec<u8>,
+    packer: Packer,
 }
 
 /// What was touched since the last commit, as it was.
@@ -68,13 +73,19 @@ struct Sleep {
 struct Undo {
     /// Nothing is kept: what is changed is final at once.
     is_off: bool,
-    slots: HashMap<Arc<str>, Option<Slot>, FixedState>,
+    slots: HashMap<Arc<str>, Option<Packed>, FixedState>,
     refusals: Vec<(RefusalKey, Option<EventTime>)>,
 }
 
 impl Default for Sleep {
     fn default() -> Self {
-        Self { awake_max: AWAKE, awake: 0, resting_bytes: 0, id_bytes: 0, buffer: Vec::new() }
+        Self {
+            awake_max: AWAKE,
+            awake: 0,
+            resting_bytes: 0,
+            id_bytes: 0,
+            packer: Packer::default(),
+        }
     }
 }
 
@@ -106,10 +117,10 @@ impl Slot {
         }
     }
 
-    fn packed(&self, buffer: &mut Vec<u8>) -> Packed {
+    fn packed(&self, packer: &mut Packer) -> Packed {
         match self {
-            Self::Awake { entry, .. } => entry.pack(buffer),
-            Self::Resting(packed) => Arc::clone(packed),
+            Self::Awake { packed: Some(packed), .. } | Self::Resting(packed) => Arc::clone(packed),
+            Self::Awake { entry, packed: None, .. } => packer.pack(entry),
         }
     }
 
@@ -147,15 +158,21 @@ impl Store {
     }
 
     /// The customer `id`, awake from now on.
-    pub(super) fn wake(&mut self, id: &Arc<str>) -> Option<&mut Box<Entry>> {
+    pub(super) fn wake(&mut self, id: &Arc<str>) -> Option<&Entry> {
+        self.waken(id).map(|(entry, _)| &**entry)
+    }
+
+    /// The customer `id`, awake from now on, and its bytes, which must go if it changes.
+    fn waken(&mut self, id: &Arc<str>) -> Option<(&mut Box<Entry>, &mut Option<Packed>)> {
         if let Slot::Resting(packed) = self.slots.get(id)? {
-            let entry = Box::new(unpack(id, packed));
-            self.put_awake(id, entry);
+            let packed = Arc::clone(packed);
+            let entry = Box::new(unpack(id, &packed));
+            self.put_awake(id, entry, Some(packed));
         }
         match self.slots.get_mut(id) {
-            Some(Slot::Awake { entry, is_recent }) => {
+            Some(Slot::Awake { entry, is_recent, packed }) => {
                 *is_recent = true;
-                Some(entry)
+                Some((entry, packed))
             }
             _ => unreachable!("who was woken is awake"),
         }
@@ -200,9 +217,10 @@ impl Store {
     ) -> R {
         self.keep_as_it_was(id);
         if !self.slots.contains_key(id) {
-            self.put_awake(id, Box::new(make()));
+            self.put_awake(id, Box::new(make()), None);
         }
-        let entry = self.wake(id).expect("whoever was missing was made");
+        let (entry, packed) = self.waken(id).expect("whoever was missing was made");
+        *packed = None;
         let before = entry.customer.timers.earliest();
         let result = change(entry);
         let after = entry.customer.timers.earliest();
@@ -263,14 +281,13 @@ impl Store {
         let undone = std::mem::take(&mut self.undo.slots);
         self.woken.retain(|id| !undone.contains_key(id));
         for (id, before) in undone {
+            let before = before.map(Slot::Resting);
             let now = self.take(&id).and_then(|slot| slot.deadline());
             let then = before.as_ref().and_then(Slot::deadline);
             self.reindex(&id, now, then);
-            let Some(before) = before else { continue };
-            if matches!(before, Slot::Awake { .. }) {
-                self.woken.push_back(Arc::clone(&id));
+            if let Some(before) = before {
+                self.put(id, before);
             }
-            self.put(id, before);
         }
         for (key, before) in std::mem::take(&mut self.undo.refusals).into_iter().rev() {
             match before {
@@ -295,17 +312,17 @@ impl Store {
         if let Some(changed) = &mut self.changed {
             changed.clear();
         }
-        let buffer = &mut self.sleep.buffer;
-        let packed = |(id, slot): (&Arc<str>, &Slot)| (Arc::clone(id), Some(slot.packed(buffer)));
+        let packer = &mut self.sleep.packer;
+        let packed = |(id, slot): (&Arc<str>, &Slot)| (Arc::clone(id), Some(slot.packed(packer)));
         self.slots.iter().map(packed).collect()
     }
 
     /// Whoever was noted, packed; `None` for whoever is gone. The notes begin anew.
     pub(super) fn take_changed(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
         let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
-        let (slots, buffer) = (&self.slots, &mut self.sleep.buffer);
+        let (slots, packer) = (&self.slots, &mut self.sleep.packer);
         let packed = |id: Arc<str>| {
-            let packed = slots.get(&id).map(|slot| slot.packed(buffer));
+            let packed = slots.get(&id).map(|slot| slot.packed(packer));
             (id, packed)
         };
         changed.into_iter().map(packed).collect()
@@ -313,10 +330,10 @@ impl Store {
 
     /// What of it is state: customers in order, deadlines and refusals.
     pub(super) fn describe(&self, into: &mut impl FnMut(&[u8])) {
-        let mut buffer = Vec::new();
+        let mut packer = Packer::default();
         for id in self.ids() {
             into(id.as_bytes());
-            into(&self.slots[&id].packed(&mut buffer));
+            into(&self.slots[&id].packed(&mut packer));
         }
         into(format!("{:?} {:?}", self.deadlines, self.refusals).as_bytes());
     }
@@ -333,12 +350,13 @@ impl Store {
 
     fn keep_as_it_was(&mut self, id: &Arc<str>) {
         if !self.undo.is_off && !self.undo.slots.contains_key(id) {
-            self.undo.slots.insert(Arc::clone(id), self.slots.get(id).cloned());
+            let before = self.slots.get(id).map(|slot| slot.packed(&mut self.sleep.packer));
+            self.undo.slots.insert(Arc::clone(id), before);
         }
     }
 
     /// Puts `entry` in place, awake, when those awake longest and not heard of since have gone to rest.
-    fn put_awake(&mut self, id: &Arc<str>, entry: Box<Entry>) {
+    fn put_awake(&mut self, id: &Arc<str>, entry: Box<Entry>, packed: Option<Packed>) {
         while self.sleep.awake_max <= self.sleep.awake {
             let Some(oldest) = self.woken.pop_front() else { break };
             match self.slots.get_mut(&oldest) {
@@ -347,13 +365,13 @@ impl Store {
                     self.woken.push_back(oldest);
                 }
                 Some(slot @ Slot::Awake { .. }) => {
-                    let packed = slot.packed(&mut self.sleep.buffer);
+                    let packed = slot.packed(&mut self.sleep.packer);
                     self.put(oldest, Slot::Resting(packed));
                 }
                 _ => {}
             }
         }
-        self.put(Arc::clone(id), Slot::Awake { entry, is_recent: false });
+        self.put(Arc::clone(id), Slot::Awake { entry, is_recent: false, packed });
         self.woken.push_back(Arc::clone(id));
     }
 
@@ -389,7 +407,7 @@ impl Store {
 }
 
 /// What this store packed itself, or was given with its check sums right and its layout agreed.
-fn unpack(id: &Arc<str>, packed: &[u8]) -> Entry {
+fn unpack(id: &Arc<str>, packed: &Packed) -> Entry {
     Entry::unpack(id, packed).expect("what was packed can be unpacked")
 }
 

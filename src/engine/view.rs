@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use crate::model::customer::Overflows;
+use crate::model::decay::ReadTimes;
 use crate::model::squeeze::{SqueezeSlot, SqueezeState, SqueezeType};
 use crate::model::{
     Account, Band, Currency, Dimension, EventTime, LoyaltyReading, Micros, Policy, PromiseOutcome,
@@ -98,9 +99,11 @@ const RESERVE_UNTIL: f64 = 0.5;
 pub(super) fn read(entry: &Entry, watermark: Option<EventTime>, policy: &Policy) -> CustomerView {
     let customer = &entry.customer;
     let at = watermark.map_or(customer.as_of, |watermark| watermark.max(customer.as_of));
-    let point = customer.trust.at(at, policy);
+    let mut times = ReadTimes::new(at);
+    let point = customer.trust.sums().at(&mut times, policy);
     let parts = customer.trust.parts(&point, policy);
-    let [loyalty, consider, rely, forgive] = customer.loyalty.read(at, policy).map(Micros::round);
+    let [loyalty, consider, rely, forgive] =
+        customer.loyalty.read(&mut times, policy).map(Micros::round);
     let reciprocity = customer.loyalty.reciprocity;
     CustomerView {
         customer: Arc::clone(&customer.id),

@@ -21,7 +21,7 @@ use super::publisher::{Publication, Publisher};
 use super::settings::{Delivery, KafkaSettings};
 use super::span::{Go, QUESTION, Span, SpanReader};
 use super::topics::{Topics, partition_count};
-use crate::wire::{DeadLetter, Prospect, RecordRef};
+use crate::wire::{DeadLetter, Header, Prospect, RecordRef};
 
 /// Records sent in one transaction at most, and bytes of their values: it must end well within its timeout of 10 s, as readers of
 /// the events topic wait for it.
@@ -346,12 +346,14 @@ impl Retry {
         }
         publisher.begin()?;
         for Waiting { partition, key, value, headers, .. } in &self.waiting {
+            let headers: Vec<Header<'_>> =
+                headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
             publisher.send(&Publication {
                 topic: &self.events,
                 partition: Some(*partition),
                 key: key.as_deref(),
                 value: value.as_deref(),
-                headers,
+                headers: &headers,
                 timestamp_ms: None,
             })?;
         }
@@ -424,7 +426,7 @@ impl fmt::Display for Notes {
 mod tests {
     use super::*;
     use crate::engine::Reason;
-    use crate::wire::{Header, REDRIVE_HEADER};
+    use crate::wire::REDRIVE_HEADER;
 
     fn letter<'a>(reason: Reason, original: &'a [Header<'a>]) -> DeadLetter<'a> {
         let redrives = if original.is_empty() { 0 } else { 3 };

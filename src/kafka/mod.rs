@@ -46,7 +46,7 @@ pub use produce::{Placed, ProduceError, TopicWriter, send_event};
 pub use reset::{Held, OutputPlan, PartitionPlan, Progress, Reset, ResetPlan, Standing};
 pub use service::Service;
 pub use settings::{Delivery, GroupProtocol, KafkaSettings, Limits, Scoring};
-pub use span::{Go, Span};
+pub use span::{Go, OutputRecord, Span, read_outputs};
 pub use stops::{StoppedPartition, ask, stopped_partitions};
 pub use tail::{TailRecord, TopicTail};
 pub use topics::{Expiry, expiries};

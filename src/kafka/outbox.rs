@@ -12,7 +12,7 @@ use super::settings::{Delivery, KafkaSettings};
 use super::steps::Transaction;
 use super::topics::Topics;
 use crate::engine::Effect;
-use crate::wire::{self, Origin, RecordRef};
+use crate::wire::{Encoder, Origin, OutRecordRef, RecordRef};
 
 /// Inputs after which a transaction is committed before its time, so that what can be undone stays bounded.
 const COMMIT_RECORDS: u64 = 20_000;
@@ -28,6 +28,7 @@ pub(super) struct Outbox {
     pub(super) topics: Arc<Topics>,
     pub(super) publisher: Publisher,
     pub(super) open: Option<Open>,
+    pub(super) encoder: Encoder,
 }
 
 /// A transaction that has begun.
@@ -131,17 +132,19 @@ impl Transaction for Outbox {
             tally.count(partition, effect, original.timestamp_ms);
         }
         let origin = Origin { topic: self.topics.events(), partition, policy };
+        let Self { settings, topics, publisher, encoder, .. } = self;
+        let mut send = |record: OutRecordRef<'_>| {
+            publisher.send(&Publication {
+                topic: topics.name(record.topic),
+                partition: None,
+                key: record.key,
+                value: record.value,
+                headers: record.headers,
+                timestamp_ms: original.timestamp_ms,
+            })
+        };
         for effect in effects.drain(..) {
-            for record in wire::encode(&effect, original, origin, self.settings.encoding) {
-                self.publisher.send(&Publication {
-                    topic: self.topics.name(record.topic),
-                    partition: None,
-                    key: record.key.as_deref(),
-                    value: record.value.as_deref(),
-                    headers: &record.headers,
-                    timestamp_ms: original.timestamp_ms,
-                })?;
-            }
+            encoder.encode(&effect, original, origin, settings.encoding, &mut send)?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::native::{GroupMetadata, Producer, Taint};
 use super::safeguard::Safeguard;
 use super::settings::{Delivery, KafkaSettings};
+use crate::wire::Header;
 
 /// How long the broker may take for one step of a transaction. As long as the transaction's own timeout: after it the broker has
 /// ended the transaction itself.
@@ -46,7 +47,7 @@ pub(super) struct Publication<'a> {
     pub(super) partition: Option<i32>,
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
-    pub(super) headers: &'a [(String, Option<Vec<u8>>)],
+    pub(super) headers: &'a [Header<'a>],
     /// `None`: now.
     pub(super) timestamp_ms: Option<i64>,
 }

@@ -448,7 +448,7 @@ fn bury(
     keys: &BTreeSet<Vec<u8>>,
 ) -> Result<()> {
     let refused = |reason: String| Error::TopicNotEmptied { topic: reader.topic.clone(), reason };
-    let headers = [(RESET_HEADER.to_owned(), Some(b"true".to_vec()))];
+    let headers = [(RESET_HEADER, Some(&b"true"[..]))];
     publisher.begin().map_err(|failure| refused(failure.to_string()))?;
     for (index, key) in keys.iter().enumerate() {
         let tombstone = Publication {

@@ -13,7 +13,8 @@ use super::error::{Error, Result};
 use super::native::{FetchQueue, Fetched, FetchedRecord};
 use super::reference::refuse_lasting;
 use super::settings::KafkaSettings;
-use super::topics::partition_count;
+use super::topics::{Topics, partition_count};
+use crate::wire::RecordRef;
 
 /// Records taken at once.
 const BATCH: usize = 1024;
@@ -54,6 +55,43 @@ impl Span {
     pub fn is_empty(&self) -> bool {
         self.end <= self.start
     }
+}
+
+/// A record of one of our topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputRecord<'a> {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// Its key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// The bytes; `None`: a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Hands what the topic that holds `what` holds now to `take`, one partition after the other, each in order; a partition of which
+/// enough was seen is left.
+///
+/// # Errors
+/// If the topic does not exist, or the broker refuses or does not answer.
+///
+/// # Panics
+/// If no topic of ours holds `what`.
+pub fn read_outputs(
+    settings: &KafkaSettings,
+    what: &str,
+    mut take: impl FnMut(OutputRecord<'_>) -> Go,
+) -> Result<()> {
+    let reader = SpanReader::open(settings, Topics::new(&settings.prefix).name(what))?;
+    for span in reader.spans()? {
+        reader.read(span, |record| {
+            let RecordRef { key, value, .. } = record.as_ref(&[]);
+            let (partition, offset) = (record.partition(), record.offset());
+            Ok(take(OutputRecord { partition, offset, key, value }))
+        })?;
+    }
+    Ok(())
 }
 
 /// A reader of one topic, under `read_committed`.

@@ -104,16 +104,25 @@ impl Policy {
     }
 }
 
+/// Since when a plan must be on sale for a rule to compare with it.
+const ON_SALE: &str = "catalogue.on_sale_days";
+/// What the thresholds in minor units are multiplied by.
+const SCALE: &str = "money.currency_scale.";
+
 /// Whether the setting `key` is part of what the rule of `kind` judges by. Its culpability is not: like every weight it is read at each
-/// evaluation, and acts at once.
+/// evaluation, and acts at once; nor are holidays, which say what a business day is, not what is asked of it.
 fn is_of_rule(kind: SqueezeType, key: &str) -> bool {
     let own = key.strip_prefix("squeeze.").and_then(|rest| rest.split_once('.'));
     let shared = match kind {
-        SqueezeType::S01 => &["overpricing_tolerance.", "catalogue.on_sale_days"][..],
-        SqueezeType::S02 => &["renewal_tolerance."],
-        SqueezeType::S03 => &["notice.end_of_term_", "catalogue.on_sale_days"],
-        SqueezeType::S12 => &["notice.renewal_"],
+        SqueezeType::S01 => &["overpricing_tolerance.", ON_SALE, SCALE][..],
+        SqueezeType::S02 => &["renewal_tolerance.", SCALE],
+        SqueezeType::S03 => &["notice.end_of_term_", ON_SALE, SCALE],
+        SqueezeType::S06 | SqueezeType::S08 | SqueezeType::S09 | SqueezeType::S14 => &[SCALE],
+        SqueezeType::S11 => &["vulnerability.active_days"],
+        // It is quiet where S02 holds.
+        SqueezeType::S12 => &["notice.renewal_", "renewal_tolerance.", SCALE],
         SqueezeType::S16 => &["notice.price_rise_"],
+        SqueezeType::S19 => &[ON_SALE, SCALE],
         _ => &[],
     };
     own.is_some_and(|(code, name)| code == kind.code() && name != "culpability")
@@ -132,8 +141,9 @@ pub struct WarmUp {
 /// The rules that gather: new or changed by a policy that came into force in flight, and their window not filled since. What is not
 /// here is live. At most one entry a squeeze type.
 ///
-/// A rule that gathers is evaluated as ever. What it finds is kept pending, and opens at the first evaluation after the window;
-/// squeezes that are open go on, and one that was over is not taken up again before.
+/// A rule that gathers is evaluated as ever. What it finds is kept pending, and opens at the first evaluation after the window; what is
+/// evaluated once opens by a timer when the window is filled. Squeezes that are open go on, and one that was over is not taken up again
+/// before.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Warming(BTreeMap<SqueezeType, WarmUp>);
 
@@ -165,6 +175,11 @@ impl Warming {
     /// May `kind` not open a squeeze yet?
     pub fn holds_back(&self, kind: SqueezeType) -> bool {
         self.0.contains_key(&kind)
+    }
+
+    /// The watermark from which on `kind` may open a squeeze; `None` if it may already.
+    pub fn until(&self, kind: SqueezeType) -> Option<EventTime> {
+        self.0.get(&kind).map(|warm_up| warm_up.until)
     }
 
     /// The rules that gather, in order.
@@ -229,12 +244,28 @@ mod tests {
         assert_eq!(warming("overpricing_tolerance.minor = 50", ""), [("S01", 62)], "also back");
         assert_eq!(warming("", "squeeze.S01.evaluations = 3"), [("S01", 93)]);
         assert_eq!(warming("", "notice.renewal_from_days = 50"), [("S12", 50)]);
-        assert_eq!(warming("", "catalogue.on_sale_days = 40"), [("S01", 62), ("S03", 40)]);
+        assert_eq!(
+            warming("", "catalogue.on_sale_days = 40"),
+            [("S01", 62), ("S03", 40), ("S19", 93)]
+        );
+        assert_eq!(
+            warming("", "money.currency_scale.SEK = 12"),
+            [
+                ("S01", 62),
+                ("S03", 40),
+                ("S06", 30),
+                ("S08", 30),
+                ("S12", 45),
+                ("S14", 93),
+                ("S19", 93)
+            ]
+        );
+        assert_eq!(warming("", "vulnerability.active_days = 100"), [("S11", 14)]);
         assert_eq!(warming("", "squeeze.S13.products = ['old']"), [("S13", 35)]);
         assert_eq!(
             warming("", "renewal_tolerance.share = 0"),
-            [],
-            "it judges one record by itself"
+            [("S12", 45)],
+            "S02 judges one record by itself"
         );
         assert_eq!(warming("", "squeeze.S01 = 2"), [], "a weight acts at once");
     }

@@ -14,7 +14,8 @@ use super::loyalty::Loyalty;
 use super::opinion::BetaPair;
 use super::organisation::{InternalOutcome, Origin, Standing};
 use super::promise::PromiseSlot;
-use super::ring::{self, Ring, RingHash};
+use super::ring::{self, HashRing, Ring, RingHash};
+use super::section::{Pack, Section};
 use super::squeeze::{SqueezeSlot, SqueezeType};
 use super::step::Step;
 use super::subscription::Subscription;
@@ -26,7 +27,7 @@ const INTERNAL_PROMISES: usize = 16;
 /// Subscriptions, quotes, credits, resolved contacts, fees and guarantees remembered, each.
 pub const FEW: usize = 4;
 
-/// All that is remembered of one customer.
+/// All that is remembered of one customer. What few steps ask for is in sections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Customer {
     /// Who.
@@ -39,39 +40,50 @@ pub struct Customer {
     /// The first accepted event's time.
     pub first_seen: EventTime,
     /// Hashes of source and id of the last accepted records.
-    #[serde(with = "ring::hashes")]
-    pub records: Ring<RingHash>,
+    #[serde(skip)]
+    pub records: Section<HashRing>,
     /// Hashes of the last natural keys.
-    #[serde(with = "ring::hashes")]
-    pub natural_keys: Ring<RingHash>,
+    #[serde(skip)]
+    pub natural_keys: Section<HashRing>,
     /// What is waited for.
     pub timers: Timers,
     /// Earned trust: firm conduct only.
     pub trust: TrustState,
     /// Direct evidence that can be taken back.
-    pub evidence: Ring<HeldEvidence>,
+    #[serde(skip)]
+    pub evidence: Section<Ring<HeldEvidence>>,
     /// The promise ledger, at most 16.
-    pub promises: Vec<PromiseSlot>,
+    #[serde(skip)]
+    pub promises: Section<Vec<PromiseSlot>>,
     /// Promises to oneself, for roll-ups only: at most 16, empty unless there are some.
-    pub internal_promises: Vec<InternalPromise>,
+    #[serde(skip)]
+    pub internal_promises: Section<Vec<InternalPromise>>,
     /// What it contributes to the standings of all customers, if roll-ups are kept.
     pub standing: Option<Box<Standing>>,
     /// At most 8.
-    pub failures: Vec<FailureSlot>,
+    #[serde(skip)]
+    pub failures: Section<Vec<FailureSlot>>,
     /// At most 12.
-    pub squeezes: Vec<SqueezeSlot>,
+    #[serde(skip)]
+    pub squeezes: Section<Vec<SqueezeSlot>>,
     /// At most 4.
-    pub subscriptions: Vec<Subscription>,
+    #[serde(skip)]
+    pub subscriptions: Section<Vec<Subscription>>,
     /// At most 4, oldest first.
-    pub quotes: VecDeque<Quote>,
+    #[serde(skip)]
+    pub quotes: Section<VecDeque<Quote>>,
     /// At most 4, oldest first.
-    pub credits: VecDeque<Credit>,
+    #[serde(skip)]
+    pub credits: Section<VecDeque<Credit>>,
     /// Resolved contacts: at most 4, oldest first.
-    pub contacts: VecDeque<ResolvedContact>,
+    #[serde(skip)]
+    pub contacts: Section<VecDeque<ResolvedContact>>,
     /// Penalty fees: the last 4 to arrive.
-    pub fees: VecDeque<Fee>,
+    #[serde(skip)]
+    pub fees: Section<VecDeque<Fee>>,
     /// Open price guarantees, at most 4.
-    pub guarantees: Vec<Guarantee>,
+    #[serde(skip)]
+    pub guarantees: Section<Vec<Guarantee>>,
     /// What the customer says of the firm in general.
     pub perceived: BetaPair,
     /// Failures told or mended before the customer had to ask.
@@ -218,7 +230,39 @@ pub struct Guarantee {
     pub remedied: i64,
 }
 
+/// The sections of a customer, in the order they are packed.
+macro_rules! sections {
+    ($customer:ident, $($reference:tt)+) => {[
+        $($reference)+ $customer.records,
+        $($reference)+ $customer.natural_keys,
+        $($reference)+ $customer.evidence,
+        $($reference)+ $customer.promises,
+        $($reference)+ $customer.internal_promises,
+        $($reference)+ $customer.failures,
+        $($reference)+ $customer.squeezes,
+        $($reference)+ $customer.subscriptions,
+        $($reference)+ $customer.quotes,
+        $($reference)+ $customer.credits,
+        $($reference)+ $customer.contacts,
+        $($reference)+ $customer.fees,
+        $($reference)+ $customer.guarantees,
+    ]};
+}
+
 impl Customer {
+    /// How many sections there are.
+    pub const SECTIONS: usize = 13;
+
+    /// Its sections, in the order they are packed.
+    pub fn sections(&self) -> [&dyn Pack; Self::SECTIONS] {
+        sections!(self, &)
+    }
+
+    /// Its sections, in the order they are packed.
+    pub fn sections_mut(&mut self) -> [&mut dyn Pack; Self::SECTIONS] {
+        sections!(self, &mut)
+    }
+
     /// A customer first heard of at `time`.
     pub fn new(id: Arc<str>, time: EventTime) -> Self {
         Self {
@@ -226,22 +270,22 @@ impl Customer {
             clock: time,
             as_of: time,
             first_seen: time,
-            records: Ring::default(),
-            natural_keys: Ring::default(),
+            records: Section::default(),
+            natural_keys: Section::default(),
             timers: Timers::default(),
             trust: TrustState::default(),
-            evidence: Ring::default(),
-            promises: Vec::new(),
-            internal_promises: Vec::new(),
+            evidence: Section::default(),
+            promises: Section::default(),
+            internal_promises: Section::default(),
             standing: None,
-            failures: Vec::new(),
-            squeezes: Vec::new(),
-            subscriptions: Vec::new(),
-            quotes: VecDeque::new(),
-            credits: VecDeque::new(),
-            contacts: VecDeque::new(),
-            fees: VecDeque::new(),
-            guarantees: Vec::new(),
+            failures: Section::default(),
+            squeezes: Section::default(),
+            subscriptions: Section::default(),
+            quotes: Section::default(),
+            credits: Section::default(),
+            contacts: Section::default(),
+            fees: Section::default(),
+            guarantees: Section::default(),
             perceived: BetaPair::default(),
             proactive: BetaPair::default(),
             loyalty: Loyalty::default(),

@@ -38,22 +38,65 @@ pub fn mantissa(mass: f64, time: EventTime, half_life_ms: i64) -> (i64, i128) {
     (epoch, (mass * exp2(part) * MANTISSA_ONE).round_ties_even() as i128)
 }
 
-/// A time to read sums at, prepared once for all sums of one half-life.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ReadTime {
+/// A time to read sums of one half-life at.
+#[derive(Debug, Clone, Copy)]
+struct ReadTime {
     epoch: i64,
     /// What one unit of a sum of this epoch is worth at the time.
     unit: f64,
 }
 
 impl ReadTime {
-    /// Prepares to read sums of `half_life_ms` at `at`.
+    fn new(at: EventTime, half_life_ms: i64) -> Self {
+        let (epoch, part) = position(at, half_life_ms);
+        Self { epoch, unit: UNIT * exp2(-part) }
+    }
+}
+
+/// Half-lives a [`ReadTimes`] keeps: the default policy has no more of one score.
+const HALF_LIVES: usize = 4;
+
+/// A time to read sums of several half-lives at: each half-life is prepared once, when it is first asked for; of too many, some
+/// are prepared again.
+#[derive(Debug, Clone)]
+pub struct ReadTimes {
+    at: EventTime,
+    /// By half-life in milliseconds.
+    prepared: [Option<(i64, ReadTime)>; HALF_LIVES],
+}
+
+impl ReadTimes {
+    /// To read at `at`.
+    pub const fn new(at: EventTime) -> Self {
+        Self { at, prepared: [None; HALF_LIVES] }
+    }
+
+    /// The time.
+    pub const fn time(&self) -> EventTime {
+        self.at
+    }
+
+    /// The mass of `sum`, which is of `half_life_ms`.
     ///
     /// # Panics
     /// If `half_life_ms` is 0.
-    pub fn new(at: EventTime, half_life_ms: i64) -> Self {
-        let (epoch, part) = position(at, half_life_ms);
-        Self { epoch, unit: UNIT * exp2(-part) }
+    pub fn mass(&mut self, sum: &Accumulator, half_life_ms: i64) -> f64 {
+        if sum.is_zero() { 0.0 } else { sum.read(self.of(half_life_ms)) }
+    }
+
+    fn of(&mut self, half_life_ms: i64) -> ReadTime {
+        for place in &mut self.prepared {
+            match place {
+                Some((held, prepared)) if *held == half_life_ms => return *prepared,
+                Some(_) => {}
+                None => {
+                    let (_, prepared) =
+                        place.insert((half_life_ms, ReadTime::new(self.at, half_life_ms)));
+                    return *prepared;
+                }
+            }
+        }
+        ReadTime::new(self.at, half_life_ms)
     }
 }
 
@@ -80,21 +123,38 @@ pub struct Accumulator {
     low: u64,
 }
 
-/// A sum as it rests: its epoch, and its units without the zeros they end in, of which the guard alone makes 40.
+/// A sum as it rests. Most were never added to; of most others the units, without the zeros they end in, of which the guard alone
+/// makes 40, fit a machine's word.
 #[derive(Serialize, Deserialize)]
-struct Packed(i64, u8, i128);
+enum Packed {
+    Empty,
+    Short(i64, u8, u64),
+    Long(i64, i128),
+}
 
 impl From<Accumulator> for Packed {
     fn from(sum: Accumulator) -> Self {
+        if sum == Accumulator::default() {
+            return Self::Empty;
+        }
         let units = sum.units();
         let zeros = if units == 0 { 0 } else { units.trailing_zeros() };
-        Self(sum.epoch, zeros as u8, units >> zeros)
+        match u64::try_from(units >> zeros) {
+            Ok(short) => Self::Short(sum.epoch, zeros as u8, short),
+            Err(_) => Self::Long(sum.epoch, units),
+        }
     }
 }
 
 impl From<Packed> for Accumulator {
-    fn from(Packed(epoch, zeros, units): Packed) -> Self {
-        Self::new(epoch, units.checked_shl(zeros.into()).unwrap_or_default())
+    fn from(packed: Packed) -> Self {
+        match packed {
+            Packed::Empty => Self::default(),
+            Packed::Short(epoch, zeros, short) => {
+                Self::new(epoch, i128::from(short).checked_shl(zeros.into()).unwrap_or_default())
+            }
+            Packed::Long(epoch, units) => Self::new(epoch, units),
+        }
     }
 }
 
@@ -141,11 +201,11 @@ impl Accumulator {
 
     /// The mass at `at`, which should be no earlier than what was added: before that it reads as grown, not as unknown.
     pub fn mass(&self, at: EventTime, half_life_ms: i64) -> f64 {
-        if self.is_zero() { 0.0 } else { self.read(ReadTime::new(at, half_life_ms)) }
+        ReadTimes::new(at).mass(self, half_life_ms)
     }
 
-    /// As [`Self::mass`], at a time prepared once for many sums.
-    pub fn read(&self, at: ReadTime) -> f64 {
+    /// The mass at a time prepared once for many sums.
+    fn read(&self, at: ReadTime) -> f64 {
         // Moved to the epoch of the read first, so that the epoch it stands in never shows.
         self.at_epoch(at.epoch) as f64 * at.unit
     }
@@ -199,6 +259,12 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_stands_in_the_epoch_of_its_latest_addition() {
+        assert_eq!(Accumulator::default().epoch(), 0);
+        assert_eq!(sum(&[(1.0, 20_009), (1.0, 20_010), (1.0, 20_001)]).epoch(), 2001);
+    }
+
+    #[test]
     fn the_order_of_additions_does_not_show() {
         let (early, late) = (
             [(1.3, 20_003), (0.7, 20_391), (5.9, 20_111)],
@@ -227,6 +293,16 @@ mod tests {
         sum.retract(64.0, day(0), HALF_LIFE_MS);
         assert_eq!(sum.units(), before.units() - 1, "the floor of what is below nothing");
         assert_eq!(sum.mass(EventTime::from_millis(i64::MAX), 1), 0.0);
+    }
+
+    #[test]
+    fn more_half_lives_than_are_kept_read_no_other_way() {
+        let sum = sum(&[(1.3, 20_003)]);
+        let mut times = ReadTimes::new(day(20_391));
+        for half_life_days in (10..20).chain(10..20) {
+            let half_life_ms = half_life_days * DAY_MS;
+            assert_eq!(times.mass(&sum, half_life_ms), sum.mass(day(20_391), half_life_ms));
+        }
     }
 
     #[test]

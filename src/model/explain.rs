@@ -56,8 +56,11 @@ pub fn change(
     let mean = logarithmic_mean(after.score, before.score);
     for dimension in Dimension::ALL.iter().copied() {
         let d = dimension as usize;
-        terms[2 + d] =
-            mean * policy.dimensions[d].weight * ln(after.expected[d] / before.expected[d]);
+        let (from, to) = (before.expected[d], after.expected[d]);
+        // What did not move adds nothing, and most did not: ln 1 is 0.
+        if from != to {
+            terms[2 + d] = mean * policy.dimensions[d].weight * ln(to / from);
+        }
     }
     let total = Micros::round(after.score).millionths() - previous.millionths();
     let published = apportion(&terms, Micros::new(total));

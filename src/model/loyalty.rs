@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::customer::{Customer, FEW};
-use super::decay::Accumulator;
+use super::decay::{Accumulator, ReadTimes};
 use super::opinion::BetaPair;
 use super::output::OutputBody;
 use super::reciprocity::baseline;
@@ -95,11 +95,11 @@ impl Loyalty {
         self.component(component).add_negative(weight, step.time, half_life_ms);
     }
 
-    /// L and its components, C, R and F, at `at`: each in (0, 1); L is their geometric mean.
-    pub fn read(&self, at: EventTime, policy: &Policy) -> [f64; 4] {
+    /// L and its components, C, R and F, at the time of `times`: each in (0, 1); L is their geometric mean.
+    pub fn read(&self, times: &mut ReadTimes, policy: &Policy) -> [f64; 4] {
         let half_life_ms = policy.loyalty.half_life_ms;
-        let [c, r, f] =
-            [&self.consider, &self.rely, &self.forgive].map(|pair| pair.expected(at, half_life_ms));
+        let [c, r, f] = [&self.consider, &self.rely, &self.forgive]
+            .map(|pair| pair.opinion(times, half_life_ms).expected());
         [libm::cbrt(c * r * f), c, r, f]
     }
 }
@@ -235,18 +235,18 @@ impl Customer {
 mod tests {
     use crate::model::story::{customer_after, said};
 
-    use super::{Customer, Policy};
+    use super::{Customer, Policy, ReadTimes};
 
     /// C, R and F as the story leaves them: what speaks for and against each, undecayed since the last line's day.
     fn masses(story: &str) -> [(f64, f64); 3] {
         let Customer { loyalty, as_of, .. } = customer_after(story);
         let half_life_ms = Policy::default().loyalty.half_life_ms;
+        let mut times = ReadTimes::new(as_of);
         [&loyalty.consider, &loyalty.rely, &loyalty.forgive].map(|pair| {
-            let expected = pair.expected(as_of, half_life_ms);
-            let mass = pair.mass(as_of, half_life_ms);
-            let positive = expected * (mass + 2.0) - 1.0;
+            let opinion = pair.opinion(&mut times, half_life_ms);
+            let positive = opinion.alpha() - 1.0;
             let rounded = |mass: f64| (mass * 1000.0).round() / 1000.0;
-            (rounded(positive), rounded(mass - positive))
+            (rounded(positive), rounded(opinion.mass() - positive))
         })
     }
 

@@ -19,6 +19,7 @@ pub mod promise;
 pub mod reciprocity;
 pub mod restore;
 pub mod ring;
+pub mod section;
 pub mod squeeze;
 pub mod step;
 pub mod subscription;
@@ -50,13 +51,13 @@ pub use decay::Accumulator;
 pub use event::{CustomerEvent, Event, ReferenceChange, ReferenceEvent};
 pub use evidence::{Class, Dimension, Evidence, EvidenceId, Sign};
 pub use money::{Currency, Money, Period};
-pub use number::Micros;
+pub use number::{Micros, MicrosText};
 pub use opinion::{BetaPair, Opinion};
 pub use policy::{DimensionPolicy, Policy, PolicyError, Tolerance};
 pub use promise::PromiseOutcome;
 pub use reading::{DimensionReading, LoyaltyReading, TrustReading};
-pub use time::{DAY_MS, EventTime, months_billed, parse_duration_ms};
-pub use trust::{TrustPoint, TrustState};
+pub use time::{DAY_MS, EventTime, TimeText, months_billed, parse_duration_ms};
+pub use trust::{DimensionSums, TrustPoint, TrustState};
 
 /// A short text of an event, 1 to 128 characters, never changed.
 pub type Text = smol_str::SmolStr;

@@ -74,15 +74,64 @@ impl Micros {
     }
 }
 
-impl fmt::Display for Micros {
-    /// A JSON number without exponent, with at least one and at most six decimals.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, fraction) =
+/// A sign, 13 digits, the point and 6 digits: the longest text of a [`Micros`], in bytes.
+const MICROS_BYTES_MAX: usize = 21;
+
+/// The text of a [`Micros`]: a JSON number without exponent, with at least one and at most six decimals.
+#[derive(Debug, Clone, Copy)]
+pub struct MicrosText {
+    // Invariant: ASCII from `start` on.
+    bytes: [u8; MICROS_BYTES_MAX],
+    start: usize,
+}
+
+impl Micros {
+    /// Its text, made without the formatting machinery: a score change holds some ninety of them.
+    pub fn text(self) -> MicrosText {
+        let mut text = MicrosText { bytes: [0; MICROS_BYTES_MAX], start: MICROS_BYTES_MAX };
+        let (mut whole, mut fraction) =
             (self.0.unsigned_abs() / 1_000_000, self.0.unsigned_abs() % 1_000_000);
-        let digits = format!("{fraction:06}");
-        let digits = digits.trim_end_matches('0');
-        write!(f, "{sign}{whole}.{}", if digits.is_empty() { "0" } else { digits })
+        let mut places = 6;
+        while places > 1 && fraction % 10 == 0 {
+            (fraction, places) = (fraction / 10, places - 1);
+        }
+        for _ in 0..places {
+            fraction = text.push_digit_of(fraction);
+        }
+        text.push(b'.');
+        whole = text.push_digit_of(whole);
+        while whole > 0 {
+            whole = text.push_digit_of(whole);
+        }
+        if self.0 < 0 {
+            text.push(b'-');
+        }
+        text
+    }
+}
+
+impl MicrosText {
+    /// The text in ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Puts the last digit of `number` before what is there, and gives the rest.
+    fn push_digit_of(&mut self, number: u64) -> u64 {
+        self.push(b'0' + (number % 10) as u8);
+        number / 10
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
+    }
+}
+
+impl fmt::Display for Micros {
+    /// As [`Micros::text`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(self.text().as_bytes()).expect("digits are ASCII"))
     }
 }
 
@@ -102,6 +151,8 @@ mod tests {
             .map(|x| Micros::round(x).to_string())
             .into();
         assert_eq!(written, ["0.0", "0.36549", "-0.000001", "12.0", "0.0", "-1.5"]);
+        let longest = [i64::MIN, i64::MAX].map(|millionths| Micros(millionths).to_string());
+        assert_eq!(longest, ["-9223372036854.775808", "9223372036854.775807"]);
     }
 
     #[test]

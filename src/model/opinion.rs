@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::decay::ReadTimes;
 use super::interval::{beta_interval, incomplete_beta};
 use super::{Accumulator, EventTime};
 
@@ -39,6 +40,11 @@ impl Opinion {
     /// r + s + W.
     const fn total(&self) -> f64 {
         self.positive + self.negative + self.prior_weight
+    }
+
+    /// r + s.
+    pub const fn mass(&self) -> f64 {
+        self.positive + self.negative
     }
 
     /// b = r / (r + s + W), in [0, 1).
@@ -120,20 +126,15 @@ impl BetaPair {
         self.s.add(w, time, half_life_ms);
     }
 
-    /// The opinion at `at`.
-    pub fn opinion(&self, at: EventTime, half_life_ms: i64) -> Opinion {
-        let (r, s) = (self.r.mass(at, half_life_ms), self.s.mass(at, half_life_ms));
+    /// The opinion at the time of `times`.
+    pub fn opinion(&self, times: &mut ReadTimes, half_life_ms: i64) -> Opinion {
+        let (r, s) = (times.mass(&self.r, half_life_ms), times.mass(&self.s, half_life_ms));
         Opinion::new(r, s, Self::BASE_RATE, Self::PRIOR_WEIGHT)
     }
 
     /// E at `at`, in (0, 1).
     pub fn expected(&self, at: EventTime, half_life_ms: i64) -> f64 {
-        self.opinion(at, half_life_ms).expected()
-    }
-
-    /// r + s at `at`.
-    pub fn mass(&self, at: EventTime, half_life_ms: i64) -> f64 {
-        self.r.mass(at, half_life_ms) + self.s.mass(at, half_life_ms)
+        self.opinion(&mut ReadTimes::new(at), half_life_ms).expected()
     }
 }
 
@@ -157,6 +158,7 @@ mod tests {
         pair.add_positive(1.0, day(90), half_life_ms);
         pair.add_negative(2.0, day(120), half_life_ms);
         assert!((pair.expected(day(180), half_life_ms) - 0.460_341).abs() < 5e-7);
-        assert!((pair.mass(day(180), half_life_ms) - 2.794_508).abs() < 1e-6);
+        let opinion = pair.opinion(&mut ReadTimes::new(day(180)), half_life_ms);
+        assert!((opinion.mass() - 2.794_508).abs() < 1e-6);
     }
 }

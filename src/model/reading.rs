@@ -22,7 +22,7 @@ pub struct TrustReading {
 }
 
 /// One dimension of a [`TrustReading`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DimensionReading {
     /// E, in (0, 1).
     pub expected: Micros,

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::Xxh3;
 
 /// How many entries every ring of a customer holds.
@@ -38,22 +39,6 @@ impl<T> Ring<T> {
     }
 }
 
-impl<T: PartialEq> Ring<T> {
-    /// Takes `entry` in unless it is held; whether it was taken.
-    pub fn insert(&mut self, entry: T) -> bool {
-        let is_new = !self.0.contains(&entry);
-        if is_new {
-            self.push(entry);
-        }
-        is_new
-    }
-
-    /// Is `entry` held?
-    pub fn contains(&self, entry: &T) -> bool {
-        self.0.contains(entry)
-    }
-}
-
 /// XXH3-64, seed 0, over the parts, a line feed between them.
 pub fn ring_hash(parts: [&str; 2]) -> u64 {
     let mut hash = Xxh3::new();
@@ -74,27 +59,47 @@ impl RingHash {
     }
 }
 
-/// Hashes packed as the bytes they are, one after the other: as numbers each would take two bytes more.
-pub(super) mod hashes {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
+/// The last [`RING_LENGTH`] hashes, oldest first; when full, the oldest leaves. Held as they are packed, so that many are copied at
+/// once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+// Invariant: whole hashes.
+pub struct HashRing(Vec<u8>);
 
-    use super::{Ring, RingHash};
-
-    pub(in super::super) fn serialize<S: Serializer>(
-        ring: &Ring<RingHash>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = ring.iter().flat_map(|hash| hash.0.to_le_bytes()).collect();
-        serializer.serialize_bytes(&bytes)
+impl HashRing {
+    /// Takes `hash` in.
+    pub fn push(&mut self, hash: RingHash) {
+        if self.0.len() == RING_LENGTH * size_of::<RingHash>() {
+            self.0.drain(..size_of::<RingHash>());
+        }
+        self.0.extend_from_slice(&hash.0.to_le_bytes());
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Ring<RingHash>, D::Error> {
-        let (hashes, rest) = <&[u8]>::deserialize(deserializer)?.as_chunks();
-        if rest.is_empty() {
-            Ok(Ring(hashes.iter().map(|hash| RingHash(u64::from_le_bytes(*hash))).collect()))
+    /// Takes `hash` in unless it is held; whether it was taken.
+    pub fn insert(&mut self, hash: RingHash) -> bool {
+        let is_new = !self.contains(hash);
+        if is_new {
+            self.push(hash);
+        }
+        is_new
+    }
+
+    /// Is `hash` held?
+    pub fn contains(&self, hash: RingHash) -> bool {
+        self.0.as_chunks().0.contains(&hash.0.to_le_bytes())
+    }
+}
+
+impl Serialize for HashRing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for HashRing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        if bytes.len().is_multiple_of(size_of::<RingHash>()) {
+            Ok(Self(bytes.to_vec()))
         } else {
             Err(D::Error::custom("a hash has eight bytes"))
         }
@@ -108,9 +113,16 @@ mod tests {
     #[test]
     fn the_oldest_entry_leaves_a_full_ring() {
         let mut ring = Ring::default();
-        assert!((0..=64).all(|n| ring.insert(n)));
-        assert!(!ring.contains(&0));
-        assert!(ring.contains(&1));
-        assert!(!ring.insert(64), "an entry held is not taken again");
+        (0..=64).for_each(|n| ring.push(n));
+        assert!(ring.iter().copied().eq(1..=64));
+    }
+
+    #[test]
+    fn the_oldest_hash_leaves_a_full_ring() {
+        let mut ring = HashRing::default();
+        assert!((0..=64).all(|n| ring.insert(RingHash(n))));
+        assert!(!ring.contains(RingHash(0)));
+        assert!(ring.contains(RingHash(1)));
+        assert!(!ring.insert(RingHash(64)), "a hash held is not taken again");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::civil::{Date, Weekday, date};
+use jiff::civil::{Date, Weekday};
 use serde::{Deserialize, Serialize};
 
 /// One day in milliseconds.
@@ -47,7 +47,10 @@ impl EventTime {
     /// Reads RFC 3339 with any offset: digits beyond milliseconds are dropped; `None` unless 1970 ≤ year < 2200 in UTC, for a
     /// leap second, or for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
+        Self::parse_ascii(text.as_bytes())
+    }
+
+    fn parse_ascii(bytes: &[u8]) -> Option<Self> {
         let number = |range: std::ops::Range<usize>| -> Option<i64> {
             let digits = bytes.get(range)?;
             digits
@@ -85,13 +88,38 @@ impl EventTime {
 
     /// Reads `YYYY-MM-DD` as midnight UTC; `None` unless 1970 ≤ year < 2200.
     pub fn parse_date(text: &str) -> Option<Self> {
-        if text.len() != 10 { None } else { Self::parse(&format!("{text}T00:00:00Z")) }
+        let mut midnight = *b"0000-00-00T00:00:00Z";
+        *midnight.first_chunk_mut()? = *text.as_bytes().as_array::<10>()?;
+        Self::parse_ascii(&midnight)
     }
 
     /// The calendar day this time falls on, UTC.
     pub fn date(self) -> Date {
-        let days = self.0.div_euclid(DAY_MS);
-        date(1970, 1, 1).saturating_add(jiff::Span::new().days(days.clamp(-700_000, 2_900_000)))
+        date_of(self.0.div_euclid(DAY_MS).clamp(-700_000, 2_900_000))
+    }
+
+    /// The time as published, `2025-01-01T00:00:00.000Z`, made without the formatting machinery: an output says it several times.
+    pub fn text(self) -> TimeText {
+        let (day, ms) = (self.date(), self.0.rem_euclid(DAY_MS));
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let parts = [
+            (4, i64::from(day.year())),
+            (7, i64::from(day.month())),
+            (10, i64::from(day.day())),
+            (13, ms / 3_600_000),
+            (16, ms / 60_000 % 60),
+            (19, ms / 1000 % 60),
+            (23, ms % 1000),
+        ];
+        for (end, mut number) in parts {
+            let mut at = end;
+            while number > 0 {
+                at -= 1;
+                text[at] = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        TimeText(text)
     }
 
     /// `n` business days later, or earlier if negative: whole days are added until `n` days that are Monday to Friday (UTC) and
@@ -123,10 +151,36 @@ fn civil(year: i64, month: i64, day: i64) -> Option<Date> {
     Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
 }
 
+/// Years begin in March here, so that the leap day ends one; the days of 400 years, and from the first of them to 1970-01-01.
+const ERA_DAYS: i64 = 146_097;
+const EPOCH_DAY: i64 = 719_468;
+
 /// Days from 1970-01-01 to `day`.
+///
+/// Source: H. Hinnant, *chrono-Compatible Low-Level Date Algorithms*, `days_from_civil`.
 fn epoch_day(day: Date) -> i64 {
-    let span = date(1970, 1, 1).until(day).expect("any two civil dates have a distance in days");
-    i64::from(span.get_days())
+    let (year, month) = (i64::from(day.year()), i64::from(day.month()));
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * month + 2) / 5 + i64::from(day.day()) - 1;
+    era * ERA_DAYS + year * 365 + year / 4 - year / 100 + day_of_year - EPOCH_DAY
+}
+
+/// The day that is `days` days after 1970-01-01.
+///
+/// Source: as [`epoch_day`], `civil_from_days`.
+///
+/// # Panics
+/// If its year has not at most four digits.
+fn date_of(days: i64) -> Date {
+    let days = days + EPOCH_DAY;
+    let (era, days) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
+    let year = (days - days / 1460 + days / 36_524 - days / 146_096) / 365;
+    let day_of_year = days - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    civil(year + era * 400, month, day).expect("four digits of a year")
 }
 
 const fn two_digits(tens: u8, ones: u8) -> i64 {
@@ -142,14 +196,26 @@ fn fraction(bytes: &[u8]) -> Option<(i64, &[u8])> {
     (length > 0).then(|| (at(0) * 100 + at(1) * 10 + at(2), rest))
 }
 
+/// The text of an [`EventTime`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeText([u8; 24]);
+
+impl TimeText {
+    /// The text in ASCII.
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+}
+
 impl fmt::Display for EventTime {
-    /// As published: `2025-01-01T00:00:00.000Z`.
+    /// As [`EventTime::text`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (day, ms) = (self.date(), self.0.rem_euclid(DAY_MS));
-        let (hour, minute, second, ms) =
-            (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
-        let (year, month, day) = (day.year(), day.month(), day.day());
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -220,6 +286,8 @@ const fn gcd(a: i64, b: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+
     use super::*;
 
     #[test]
@@ -252,6 +320,22 @@ mod tests {
             "٢025-01-01T00:00:00Z",
         ] {
             assert_eq!(published(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_counted_as_the_calendar_library_counts_them() {
+        for days in (-700_000..=2_900_000).step_by(61) {
+            let day = date(1970, 1, 1).saturating_add(jiff::Span::new().days(days));
+            assert_eq!((date_of(days), epoch_day(day)), (day, days));
+            let time = EventTime(days * DAY_MS + 3_723_004);
+            let text = format!("{:04}-{:02}-{:02}", day.year(), day.month(), day.day());
+            assert_eq!(time.to_string(), text + "T01:02:03.004Z");
+        }
+        for (ms, text) in
+            [(i64::MIN, "0053-06-19T16:47:04.192Z"), (i64::MAX, "9909-12-03T07:12:55.807Z")]
+        {
+            assert_eq!(EventTime(ms).to_string(), text);
         }
     }
 

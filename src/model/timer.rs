@@ -19,7 +19,8 @@ words! {
         Reciprocity = "reciprocity", /// The score is read again.
         Review = "review", /// A purchase was expected.
         Rhythm = "rhythm", /// A failure is forgiven by staying.
-        Trial = "trial", /// A saving is still unsaid.
+        Trial = "trial", /// A rule has gathered for its window.
+        Window = "window", /// A saving is still unsaid.
         Withheld = "withheld" }
 }
 

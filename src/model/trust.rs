@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decay::{self, ReadTime};
+use super::decay::{self, ReadTimes};
 use super::explain::{apportion, g_factor, logarithmic_mean};
 use super::interval::{Z_90, digamma, trigamma};
 use super::number::{exp, ln};
@@ -19,10 +19,17 @@ use super::{
 /// λ and the half-lives are part of the masses: all calls on one state need a policy that agrees on them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrustState {
-    positive: [Accumulator; 6],
-    negative: [Accumulator; 6],
+    sums: DimensionSums,
     /// In the order of class, then sign; at most one of each, and at most 45 in all.
     classes: Vec<ClassMass>,
+}
+
+/// What the evidence of each dimension adds up to, in [`Dimension`]'s order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct DimensionSums {
+    positive: [Accumulator; 6],
+    /// λ included.
+    negative: [Accumulator; 6],
 }
 
 /// What evidence of one class and sign adds up to, with its dimension's half-life and λ.
@@ -54,8 +61,8 @@ impl TrustState {
     /// Adds all that `other` holds.
     pub fn merge(&mut self, other: &Self) {
         for dimension in 0..6 {
-            self.positive[dimension].merge(&other.positive[dimension]);
-            self.negative[dimension].merge(&other.negative[dimension]);
+            self.sums.positive[dimension].merge(&other.sums.positive[dimension]);
+            self.sums.negative[dimension].merge(&other.sums.negative[dimension]);
         }
         for ClassMass { class, sign, mass } in &other.classes {
             self.of_class(*class, *sign).merge(mass);
@@ -70,15 +77,15 @@ impl TrustState {
     /// The sum of a dimension's evidence of one sign; λ is in the negative one.
     pub const fn accumulator(&self, dimension: Dimension, sign: Sign) -> Accumulator {
         match sign {
-            Sign::Positive => self.positive[dimension as usize],
-            Sign::Negative => self.negative[dimension as usize],
+            Sign::Positive => self.sums.positive[dimension as usize],
+            Sign::Negative => self.sums.negative[dimension as usize],
         }
     }
 
     const fn of_dimension(&mut self, dimension: Dimension, sign: Sign) -> &mut Accumulator {
         match sign {
-            Sign::Positive => &mut self.positive[dimension as usize],
-            Sign::Negative => &mut self.negative[dimension as usize],
+            Sign::Positive => &mut self.sums.positive[dimension as usize],
+            Sign::Negative => &mut self.sums.negative[dimension as usize],
         }
     }
 
@@ -94,32 +101,49 @@ impl TrustState {
 
     /// Trust at `time`, which is no earlier than any evidence.
     pub fn at(&self, time: EventTime, policy: &Policy) -> TrustPoint {
-        let read_times = read_times(time, policy);
-        let positive = std::array::from_fn(|d| self.positive[d].read(read_times[d]));
-        let negative = std::array::from_fn(|d| self.negative[d].read(read_times[d]));
-        TrustPoint::new(time, positive, negative, policy)
+        self.sums.at(&mut ReadTimes::new(time), policy)
+    }
+
+    /// All of the state that T is read from.
+    pub const fn sums(&self) -> &DimensionSums {
+        &self.sums
     }
 
     /// The points of T by class, in class order, unrounded: they sum to T − T₀ of `point`, which must be read from this state.
     /// A class whose masses have faded to nothing is left out.
     pub fn parts(&self, point: &TrustPoint, policy: &Policy) -> Vec<(Class, f64)> {
-        let read_times = read_times(point.time, policy);
-        let points_per_mass: [[f64; 2]; 6] =
-            std::array::from_fn(|d| point.points_per_mass(Dimension::ALL[d], policy));
+        let mut times = ReadTimes::new(point.time);
+        let points_per_logarithm = logarithmic_mean(point.score, policy.base_rate);
+        let mut points_per_mass: [Option<[f64; 2]>; 6] = [None; 6];
         let mut parts: Vec<(Class, f64)> = Vec::with_capacity(self.classes.len());
         for ClassMass { class, sign, mass } in &self.classes {
-            let d = class.dimension() as usize;
-            let mass = mass.read(read_times[d]);
+            let dimension = class.dimension();
+            let d = dimension as usize;
+            let mass = times.mass(mass, policy.dimensions[d].half_life_ms);
             if mass == 0.0 {
                 continue;
             }
-            let points = mass * points_per_mass[d][*sign as usize];
+            let points_per_mass = points_per_mass[d].get_or_insert_with(|| {
+                point.points_per_mass(points_per_logarithm, dimension, policy)
+            });
+            let points = mass * points_per_mass[*sign as usize];
             match parts.last_mut() {
                 Some((last, sum)) if last == class => *sum += points,
                 _ => parts.push((*class, points)),
             }
         }
         parts
+    }
+}
+
+impl DimensionSums {
+    /// Trust at the time of `times`, which is no earlier than any evidence.
+    pub fn at(&self, times: &mut ReadTimes, policy: &Policy) -> TrustPoint {
+        let mut masses = |sums: &[Accumulator; 6]| {
+            std::array::from_fn(|d| times.mass(&sums[d], policy.dimensions[d].half_life_ms))
+        };
+        let (positive, negative) = (masses(&self.positive), masses(&self.negative));
+        TrustPoint::new(times.time(), positive, negative, policy)
     }
 }
 
@@ -131,10 +155,6 @@ fn mantissa(evidence: &Evidence, policy: &Policy) -> (i64, i128) {
         Sign::Negative => evidence.weight * dimension.lambda,
     };
     decay::mantissa(mass, evidence.time, dimension.half_life_ms)
-}
-
-fn read_times(time: EventTime, policy: &Policy) -> [ReadTime; 6] {
-    policy.dimensions.map(|dimension| ReadTime::new(time, dimension.half_life_ms))
 }
 
 /// Trust at one time: T, and the masses it comes from. Arrays are in [`Dimension`]'s order.
@@ -152,6 +172,8 @@ pub struct TrustPoint {
     pub unweighted: [f64; 6],
     /// E, in (0, 1).
     pub expected: [f64; 6],
+    /// ln E.
+    logarithms: [f64; 6],
 }
 
 impl TrustPoint {
@@ -162,8 +184,9 @@ impl TrustPoint {
             std::array::from_fn(|d| Opinion::new(positive[d], negative[d], a, w).expected());
         let unweighted =
             std::array::from_fn(|d| positive[d] + negative[d] / policy.dimensions[d].lambda);
-        let score = geometric_mean(Dimension::ALL, &expected, policy);
-        Self { time, score, positive, negative, unweighted, expected }
+        let logarithms = logarithms(&expected);
+        let score = geometric_mean(Dimension::ALL, &logarithms, policy);
+        Self { time, score, positive, negative, unweighted, expected, logarithms }
     }
 
     /// Σ n⁰: how much was observed, λ left out.
@@ -192,15 +215,29 @@ impl TrustPoint {
 
     /// Expectation and variance of ln T, each E being Beta distributed and independent.
     pub fn log_moments(&self, policy: &Policy) -> (f64, f64) {
-        let (mut mean, mut variance) = (0.0, 0.0);
-        for dimension in Dimension::ALL.iter().copied() {
-            let (weight, opinion) =
-                (policy.dimension(dimension).weight, self.opinion(dimension, policy));
+        let moments = self.of_each_dimension(|dimension| {
+            let opinion = self.opinion(dimension, policy);
             let (alpha, sum) = (opinion.alpha(), opinion.alpha() + opinion.beta());
-            mean += weight * (digamma(alpha) - digamma(sum));
-            variance += weight * weight * (trigamma(alpha) - trigamma(sum));
+            (digamma(alpha) - digamma(sum), trigamma(alpha) - trigamma(sum))
+        });
+        let (mut mean, mut variance) = (0.0, 0.0);
+        for (d, (of_mean, of_variance)) in moments.into_iter().enumerate() {
+            let weight = policy.dimensions[d].weight;
+            mean += weight * of_mean;
+            variance += weight * weight * of_variance;
         }
         (mean, variance)
+    }
+
+    /// What `read` makes of the masses of each dimension, in order. Those of equal masses share it, as do all without evidence.
+    fn of_each_dimension<T: Copy + Default>(&self, read: impl Fn(Dimension) -> T) -> [T; 6] {
+        let mut all = [T::default(); 6];
+        for d in 0..6 {
+            let masses = |d: usize| (self.positive[d], self.negative[d]);
+            let equal = (0..d).find(|other| masses(*other) == masses(d));
+            all[d] = equal.map_or_else(|| read(Dimension::ALL[d]), |other| all[other]);
+        }
+        all
     }
 
     /// The 90 % interval of T, low and high, in [0, 1]: that of a log-normal with the moments of ln T.
@@ -214,8 +251,8 @@ impl TrustPoint {
     pub fn triad(&self, policy: &Policy) -> [f64; 3] {
         use Dimension::{Care, Competence, Fairness, Integrity, Proactivity, Transparency};
         [
-            geometric_mean(&[Integrity, Competence], &self.expected, policy),
-            geometric_mean(&[Fairness, Care, Transparency], &self.expected, policy),
+            geometric_mean(&[Integrity, Competence], &self.logarithms, policy),
+            geometric_mean(&[Fairness, Care, Transparency], &self.logarithms, policy),
             self.expected[Proactivity as usize],
         ]
     }
@@ -246,7 +283,8 @@ impl TrustPoint {
             uncertainty: Micros::round(self.uncertainty(policy)),
             evidence_mass: Micros::round(self.evidence_mass()),
             triad: self.triad(policy).map(Micros::round),
-            dimensions: std::array::from_fn(|d| self.dimension_reading(Dimension::ALL[d], policy)),
+            dimensions: self
+                .of_each_dimension(|dimension| self.dimension_reading(dimension, policy)),
             parts: parts.iter().map(|(class, _)| *class).zip(published).collect(),
         }
     }
@@ -265,29 +303,43 @@ impl TrustPoint {
     /// What one unit of mass for, and one against (λ included), is worth in points of T.
     ///
     /// In its dimension a mass for moves E by (1 − a)/(r + s + W), one against by −a/(r + s + W), exactly; the logarithmic mean
-    /// carries that over to T.
-    fn points_per_mass(&self, dimension: Dimension, policy: &Policy) -> [f64; 2] {
+    /// carries that over to T: `points_per_logarithm` is that of T and a.
+    fn points_per_mass(
+        &self,
+        points_per_logarithm: f64,
+        dimension: Dimension,
+        policy: &Policy,
+    ) -> [f64; 2] {
         let d = dimension as usize;
         let (a, total) =
             (policy.base_rate, self.positive[d] + self.negative[d] + policy.prior_weight);
-        let points_per_expectation = logarithmic_mean(self.score, a)
-            * policy.dimensions[d].weight
-            * g_factor(self.expected[d], a);
+        let points_per_expectation =
+            points_per_logarithm * policy.dimensions[d].weight * g_factor(self.expected[d], a);
         [(1.0 - a) / total, -a / total].map(|moves| points_per_expectation * moves)
     }
 }
 
+/// ln of each. Equal ones share it: the dimensions without evidence, which are most, all expect the same.
+fn logarithms(expected: &[f64; 6]) -> [f64; 6] {
+    let mut logarithms = [0.0; 6];
+    for d in 0..6 {
+        let equal = (0..d).find(|other| expected[*other] == expected[d]);
+        logarithms[d] = equal.map_or_else(|| ln(expected[d]), |other| logarithms[other]);
+    }
+    logarithms
+}
+
 /// exp(Σ ω ln E / Σ ω) over `dimensions`, equally weighted if a policy drops them all.
-fn geometric_mean(dimensions: &[Dimension], expected: &[f64; 6], policy: &Policy) -> f64 {
-    let (mut logarithms, mut weights, mut plain) = (0.0, 0.0, 0.0);
+fn geometric_mean(dimensions: &[Dimension], logarithms: &[f64; 6], policy: &Policy) -> f64 {
+    let (mut sum, mut weights, mut plain) = (0.0, 0.0, 0.0);
     for dimension in dimensions.iter().copied() {
         let (weight, logarithm) =
-            (policy.dimension(dimension).weight, ln(expected[dimension as usize]));
-        logarithms += weight * logarithm;
+            (policy.dimension(dimension).weight, logarithms[dimension as usize]);
+        sum += weight * logarithm;
         weights += weight;
         plain += logarithm;
     }
-    if weights > 0.0 { exp(logarithms / weights) } else { exp(plain / dimensions.len() as f64) }
+    if weights > 0.0 { exp(sum / weights) } else { exp(plain / dimensions.len() as f64) }
 }
 
 #[cfg(test)]

@@ -405,7 +405,7 @@ events! {
         effective_from: or(TIME, |at| at),
     }
 
-    "policy.published" ReferenceChange::PolicyPublished { policy: required(POLICY) }
+    "policy.published" ReferenceChange::PolicyPublished { policy: POLICY }
 
     boxed
     "invoice.issued" InvoiceIssued
@@ -496,18 +496,18 @@ impl EventType {
 fn check(said: SaidOwned) -> Result<SaidOwned, Fault> {
     match &said {
         Said::Body(Body::OrderPlaced { price_guarantee_until: Some(_), sku: None, .. }) => {
-            Err(Fault("sku"))
+            Err(Fault::of("sku"))
         }
         Said::Body(Body::OrderPlaced { price_guarantee_until: Some(_), price: None, .. }) => {
-            Err(Fault("price"))
+            Err(Fault::of("price"))
         }
         Said::Body(Body::SurveyAnswered { score_min, score_max, .. }) if score_min >= score_max => {
-            Err(Fault("score_max"))
+            Err(Fault::of("score_max"))
         }
         Said::Body(Body::SurveyAnswered { score, score_min, score_max, .. })
             if score < score_min || score_max < score =>
         {
-            Err(Fault("score"))
+            Err(Fault::of("score"))
         }
         _ => Ok(said),
     }

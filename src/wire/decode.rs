@@ -39,7 +39,7 @@ pub fn decode(record: RecordRef<'_>, expect: Expect) -> Result<Event, Rejection>
     }
     let contents = data
         .read(kind, envelope.time)
-        .map_err(|Fault(field)| envelope.refuse(Reason::BadData, Some(field)))?;
+        .map_err(|Fault(field)| envelope.refuse(Reason::BadData, Some(&field)))?;
     check_place(&envelope, kind, &record, expect)?;
     Ok(event(envelope, contents))
 }
@@ -135,7 +135,7 @@ impl Data<'_> {
         match self {
             Data::None | Data::Json(Json::Null) => read_json(&Json::Object(Vec::new()), kind, at),
             Data::Json(data @ Json::Object(_)) => read_json(&data, kind, at),
-            Data::Json(_) => Err(Fault("data")),
+            Data::Json(_) => Err(Fault::of("data")),
             Data::Proto(event) => read_proto(*event, kind, at),
         }
     }
@@ -156,7 +156,7 @@ fn read_json(data: &Json<'_>, kind: EventType, at: EventTime) -> Result<Contents
 /// The same questions in the same order as of JSON, so that the same field is named.
 fn read_proto(event: proto::Event, kind: EventType, at: EventTime) -> Result<Contents, Fault> {
     if event.body.as_ref().is_some_and(|body| EventType::of_proto(body) != kind) {
-        return Err(Fault("data"));
+        return Err(Fault::of("data"));
     }
     Ok(Contents {
         channel: optional(TEXT).of_proto(event.channel, "channel", at)?,

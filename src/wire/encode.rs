@@ -3,12 +3,15 @@
 //! Which topic, key and headers a fact gets is said here; when and in what transaction it is produced is not. The causing record's
 //! trace context is not copied yet.
 
+use std::convert::Infallible;
+
 use prost::Message as _;
 
 use super::lines::{self, SOURCE};
 use super::organisation::part_line;
 use super::output_proto;
-use super::record::{Encoding, OutRecord, RecordRef};
+use super::record::{Encoding, Header, OutRecord, OutRecordRef, RecordRef};
+use super::writer::Writer;
 use crate::engine::{
     Action, Effect, OrganisationPart, Output, OutputBody, Rejection, SourcePosition,
 };
@@ -25,99 +28,159 @@ pub struct Origin<'a> {
     pub policy: u64,
 }
 
-/// One header to write.
-type Headers = Vec<(String, Option<Vec<u8>>)>;
+/// Writes the records that effects ask for, one after the other into the same memory.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    place: String,
+    json: Writer,
+    proto: Vec<u8>,
+}
 
-/// The records an effect asks for, in the order to produce them. `original` is the record that caused it: a dead letter keeps its
-/// key, value and headers.
-///
-/// A squeeze is also the last word of its slot in `open-alerts`, null once resolved; an erasure is null wherever the last value of
-/// a customer is kept. What is null has its envelope in headers in every mode: a CloudEvent without data and a tombstone at once.
+/// The records an effect asks for, each in memory of its own: [`Encoder::encode`] where speed does not matter.
 pub fn encode(
     effect: &Effect,
     original: RecordRef<'_>,
     origin: Origin<'_>,
     encoding: Encoding,
 ) -> Vec<OutRecord> {
-    let rest = origins(effect.source, origin);
-    match &effect.action {
-        Action::Publish(output) => publish(output, &rest, encoding),
-        Action::PublishPart(part) => vec![organisation_part(part, origin, rest)],
-        Action::DeadLetter(rejection) => {
-            vec![dead_letter(rejection, original, effect.source, origin, rest)]
+    let mut records = Vec::new();
+    let keep = |record: OutRecordRef<'_>| {
+        records.push(record.into());
+        Ok::<(), Infallible>(())
+    };
+    Encoder::default()
+        .encode(effect, original, origin, encoding, keep)
+        .unwrap_or_else(|e| match e {});
+    records
+}
+
+impl Encoder {
+    /// Gives `take` the records an effect asks for, in the order to produce them. `original` is the record that caused it: a dead letter
+    /// keeps its key, value and headers.
+    ///
+    /// A squeeze is also the last word of its slot in `open-alerts`, null once resolved; an erasure is null wherever the last value of
+    /// a customer is kept. What is null has its envelope in headers in every mode: a CloudEvent without data and a tombstone at once.
+    ///
+    /// # Errors
+    /// Those of `take`, which gets no record after one.
+    pub fn encode<E>(
+        &mut self,
+        effect: &Effect,
+        original: RecordRef<'_>,
+        origin: Origin<'_>,
+        encoding: Encoding,
+        take: impl FnMut(OutRecordRef<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let policy = format!("{:016x}", origin.policy);
+        self.place.clear();
+        push_place(origin, effect.source, &mut self.place);
+        // What every record ends with: by which policy it came to be, and where from, which is strictly increasing in each partition of
+        // each topic, so that a reader can prove loss or duplication.
+        let rest = [header("gfpolicy", &policy), header("gfsource", &self.place)];
+        match &effect.action {
+            Action::Publish(output) => {
+                publish(output, rest, encoding, (&mut self.json, &mut self.proto), take)
+            }
+            Action::PublishPart(part) => organisation_part(part, origin, rest, take),
+            Action::DeadLetter(rejection) => {
+                dead_letter(rejection, original, effect.source, origin, rest, take)
+            }
         }
     }
 }
 
-/// What every record ends with: by which policy it came to be, and where from, which is strictly increasing in each partition of each
-/// topic, so that a reader can prove loss or duplication.
-fn origins(source: SourcePosition, origin: Origin<'_>) -> Headers {
+/// Topic, partition, offset, journal `seq` and ordinal, by slashes.
+fn push_place(origin: Origin<'_>, source: SourcePosition, place: &mut String) {
     let SourcePosition { offset, seq, ordinal } = source;
-    let place = format!("{}/{}/{offset}/{seq}/{ordinal}", origin.topic, origin.partition);
-    vec![header("gfpolicy", &format!("{:016x}", origin.policy)), header("gfsource", &place)]
-}
-
-fn publish(output: &Output, rest: &Headers, encoding: Encoding) -> Vec<OutRecord> {
-    let customer = output.customer.as_bytes();
-    let said = |topic| {
-        let (headers, value) = message(output, rest, encoding);
-        OutRecord { topic, key: Some(customer.to_vec()), value: Some(value), headers }
-    };
-    let forgotten = |topic, key: &[u8]| {
-        let headers = [envelope(output), rest.clone()].concat();
-        OutRecord { topic, key: Some(key.to_vec()), value: None, headers }
-    };
-    match &output.body {
-        OutputBody::CustomerErased { open_alerts } => {
-            let slots = open_alerts.iter().map(|slot| forgotten("open-alerts", slot.as_bytes()));
-            [forgotten("scores", customer), forgotten("loyalty", customer)]
-                .into_iter()
-                .chain(slots)
-                .collect()
-        }
-        OutputBody::Squeeze(alert) => {
-            let slot = alert.dedup_key.as_bytes();
-            let latest = match alert.state {
-                SqueezeState::Resolved => forgotten("open-alerts", slot),
-                _ => OutRecord { key: Some(slot.to_vec()), ..said("open-alerts") },
-            };
-            vec![said("alerts"), latest]
-        }
-        _ => vec![said(output.stream().as_str())],
+    place.push_str(origin.topic);
+    let numbers =
+        [origin.partition.to_string(), offset.to_string(), seq.to_string(), ordinal.to_string()];
+    for number in &numbers {
+        place.extend(["/", number]);
     }
 }
 
-/// Headers and value of an output that has data.
-fn message(output: &Output, rest: &Headers, encoding: Encoding) -> (Headers, Vec<u8>) {
-    let content_type = |media_type| vec![header("content-type", media_type)];
-    let binary = |media_type, value| {
-        ([envelope(output), content_type(media_type), rest.clone()].concat(), value)
+fn publish<E>(
+    output: &Output,
+    rest: [Header<'_>; 2],
+    encoding: Encoding,
+    (json, proto): (&mut Writer, &mut Vec<u8>),
+    mut take: impl FnMut(OutRecordRef<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let (id, kind, time) = (output.id(), lines::type_of(output), output.time.text());
+    let sequence = output.sequence.to_string();
+    let envelope = envelope(output, [&id, &kind, time.as_str(), &sequence]);
+    let forgotten = |topic, key, take: &mut dyn FnMut(OutRecordRef<'_>) -> Result<(), E>| {
+        let headers = [&envelope[..], &rest].concat();
+        take(OutRecordRef { topic, key: Some(key), value: None, headers: &headers })
     };
+    let customer = output.customer.as_bytes();
+    if let OutputBody::CustomerErased { open_alerts } = &output.body {
+        forgotten("scores", customer, &mut take)?;
+        forgotten("loyalty", customer, &mut take)?;
+        return open_alerts
+            .iter()
+            .try_for_each(|slot| forgotten("open-alerts", slot.as_bytes(), &mut take));
+    }
+    let value = value(output, &id, encoding, (json, proto));
+    let envelope = if encoding == Encoding::StructuredJson { &[] } else { &envelope[..] };
+    let content_type = [header("content-type", media_type(encoding))];
+    let headers = [envelope, &content_type, &rest].concat();
+    let topic = output.stream().as_str();
+    let said = OutRecordRef { topic, key: Some(customer), value: Some(value), headers: &headers };
+    take(said)?;
+    let OutputBody::Squeeze(alert) = &output.body else { return Ok(()) };
+    let slot = alert.dedup_key.as_bytes();
+    match alert.state {
+        SqueezeState::Resolved => forgotten("open-alerts", slot, &mut take),
+        _ => take(OutRecordRef { topic: "open-alerts", key: Some(slot), ..said }),
+    }
+}
+
+/// What an output that has data says, written into one of the two.
+fn value<'a>(
+    output: &Output,
+    id: &str,
+    encoding: Encoding,
+    (json, proto): (&'a mut Writer, &'a mut Vec<u8>),
+) -> &'a [u8] {
+    json.clear();
     match encoding {
         Encoding::BinaryProtobuf => {
-            binary("application/protobuf", output_proto::message(output).encode_to_vec())
+            proto.clear();
+            output_proto::message(output)
+                .encode(proto)
+                .expect("a vector takes all that is written");
+            return proto;
         }
-        Encoding::BinaryJson => binary("application/json", lines::data(output).into_bytes()),
-        Encoding::StructuredJson => (
-            [content_type("application/cloudevents+json"), rest.clone()].concat(),
-            lines::structured(output).into_bytes(),
-        ),
+        Encoding::BinaryJson => lines::data(output, json),
+        Encoding::StructuredJson => lines::structured(output, id, json),
+    }
+    json.as_bytes()
+}
+
+const fn media_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::BinaryProtobuf => "application/protobuf",
+        Encoding::BinaryJson => "application/json",
+        Encoding::StructuredJson => "application/cloudevents+json",
     }
 }
 
 /// The CloudEvents attributes as headers. Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
-fn envelope(output: &Output) -> Headers {
-    let mut headers = vec![
+fn envelope<'a>(output: &'a Output, [id, kind, time, sequence]: [&'a str; 4]) -> Vec<Header<'a>> {
+    let mut headers = Vec::with_capacity(12);
+    headers.extend([
         header("ce_specversion", "1.0"),
-        header("ce_id", &output.id()),
+        header("ce_id", id),
         header("ce_source", SOURCE),
-        header("ce_type", &lines::type_of(output)),
+        header("ce_type", kind),
         header("ce_subject", &output.customer),
         header("ce_partitionkey", &output.customer),
-        header("ce_time", &output.time.to_string()),
-    ];
+        header("ce_time", time),
+    ]);
     if !matches!(output.body, OutputBody::CustomerErased { .. }) {
-        headers.push(header("ce_sequence", &output.sequence.to_string()));
+        headers.push(header("ce_sequence", sequence));
     }
     if let Some(causation_id) = &output.causation_id {
         headers.push(header("ce_causationid", causation_id));
@@ -130,14 +193,19 @@ fn envelope(output: &Output) -> Headers {
 
 /// A partition's part of a unit: its last word, by unit and partition. Structured JSON whatever the encoding: whole numbers beyond
 /// 64 bits have no Protobuf type.
-fn organisation_part(part: &OrganisationPart, origin: Origin<'_>, rest: Headers) -> OutRecord {
+fn organisation_part<E>(
+    part: &OrganisationPart,
+    origin: Origin<'_>,
+    [policy, source]: [Header<'_>; 2],
+    mut take: impl FnMut(OutRecordRef<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     let partition = u32::try_from(origin.partition).unwrap_or_default();
-    OutRecord {
+    take(OutRecordRef {
         topic: "organisation",
-        key: Some(format!("{}/{partition}", part.unit).into_bytes()),
-        value: Some(part_line(part, partition).into_bytes()),
-        headers: [vec![header("content-type", "application/cloudevents+json")], rest].concat(),
-    }
+        key: Some(format!("{}/{partition}", part.unit).as_bytes()),
+        value: Some(part_line(part, partition).as_bytes()),
+        headers: &[header("content-type", media_type(Encoding::StructuredJson)), policy, source],
+    })
 }
 
 /// A level in PagerDuty's words, which alerting systems route by.
@@ -151,45 +219,39 @@ const fn severity(level: Level) -> &'static str {
 }
 
 /// The original bytes with the reason beside them, in our words and in those of KIP-1034.
-fn dead_letter(
+fn dead_letter<E>(
     rejection: &Rejection,
     original: RecordRef<'_>,
     source: SourcePosition,
     origin: Origin<'_>,
-    rest: Headers,
-) -> OutRecord {
+    rest: [Header<'_>; 2],
+    mut take: impl FnMut(OutRecordRef<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     let reason = rejection.reason.as_str();
     let message = rejection
         .detail
         .as_deref()
         .map_or_else(|| reason.to_owned(), |detail| format!("{reason}: {detail}"));
-    let mut headers: Headers = original
-        .headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.map(<[u8]>::to_vec)))
-        .collect();
+    let (partition, offset) = (origin.partition.to_string(), source.offset.to_string());
+    let mut headers = original.headers.to_vec();
     headers.push(header("reason", reason));
     if let Some(detail) = &rejection.detail {
         headers.push(header("detail", detail));
     }
     headers.extend([
         header("__streams.errors.topic", origin.topic),
-        header("__streams.errors.partition", &origin.partition.to_string()),
-        header("__streams.errors.offset", &source.offset.to_string()),
+        header("__streams.errors.partition", &partition),
+        header("__streams.errors.offset", &offset),
         header("__streams.errors.exception", reason),
         header("__streams.errors.message", &message),
     ]);
     headers.extend(rest);
-    OutRecord {
-        topic: "dead-letters",
-        key: original.key.map(<[u8]>::to_vec),
-        value: original.value.map(<[u8]>::to_vec),
-        headers,
-    }
+    let RecordRef { key, value, .. } = original;
+    take(OutRecordRef { topic: "dead-letters", key, value, headers: &headers })
 }
 
-fn header(name: &str, value: &str) -> (String, Option<Vec<u8>>) {
-    (name.to_owned(), Some(value.as_bytes().to_vec()))
+const fn header<'a>(name: &'a str, value: &'a str) -> Header<'a> {
+    (name, Some(value.as_bytes()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A [`Kind`] reads one value from JSON and from Protobuf through the same check, so that both forms of an event give the same
 //! value or the same fault. A [`Field`] adds what an absent value means. Which events have which fields is said in `contract`.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -12,12 +13,19 @@ use super::json::Json;
 use super::proto;
 use super::writer::Writer;
 use crate::model::{
-    Currency, DAY_MS, EventTime, Money, Period, PolicyDocument, Text, parse_duration_ms,
+    Currency, DAY_MS, EventTime, Money, Period, PolicyDocument, PolicyError, Text,
+    parse_duration_ms,
 };
 
-/// A field is missing, of the wrong type, or breaks a rule: its name in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault(pub(super) &'static str);
+/// A field is missing, of the wrong type, or breaks a rule: its name in JSON; within a policy, the path to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault(pub(super) Cow<'static, str>);
+
+impl Fault {
+    pub(super) const fn of(field: &'static str) -> Self {
+        Self(Cow::Borrowed(field))
+    }
+}
 
 /// How a value travels. Reading checks every rule of its own; `at` is the event's time.
 pub(super) trait Kind {
@@ -83,7 +91,7 @@ pub(super) trait Field {
         name: &'static str,
         at: EventTime,
     ) -> Result<Self::Value, Fault>;
-    fn json(&self, value: &Self::Value, name: &str, at: EventTime, out: &mut Writer);
+    fn json(&self, value: &Self::Value, name: &'static str, at: EventTime, out: &mut Writer);
     fn proto(&self, value: &Self::Value, at: EventTime) -> Self::Slot;
 }
 
@@ -117,10 +125,10 @@ impl<P: Presence> Field for P {
         at: EventTime,
     ) -> Result<Self::Value, Fault> {
         let said = match object.get(name) {
-            Some(json) => Some(self.kind().of_json(json, at).ok_or(Fault(name))?),
+            Some(json) => Some(self.kind().of_json(json, at).ok_or_else(|| Fault::of(name))?),
             None => None,
         };
-        self.settle(said, at).ok_or(Fault(name))
+        self.settle(said, at).ok_or_else(|| Fault::of(name))
     }
 
     fn of_proto(
@@ -130,13 +138,13 @@ impl<P: Presence> Field for P {
         at: EventTime,
     ) -> Result<Self::Value, Fault> {
         let said = match slot.take() {
-            Some(item) => Some(self.kind().of_proto(item, at).ok_or(Fault(name))?),
+            Some(item) => Some(self.kind().of_proto(item, at).ok_or_else(|| Fault::of(name))?),
             None => None,
         };
-        self.settle(said, at).ok_or(Fault(name))
+        self.settle(said, at).ok_or_else(|| Fault::of(name))
     }
 
-    fn json(&self, value: &Self::Value, name: &str, at: EventTime, out: &mut Writer) {
+    fn json(&self, value: &Self::Value, name: &'static str, at: EventTime, out: &mut Writer) {
         if let Some(value) = self.stated(value, at) {
             self.kind().json(value, at, out.name(name));
         }
@@ -256,7 +264,7 @@ impl<T: Fields> Field for Flat<T> {
     fn of_proto(&self, slot: Self::Slot, _: &'static str, at: EventTime) -> Result<T, Fault> {
         T::of_proto(slot.unwrap_or_default(), at)
     }
-    fn json(&self, value: &T, _: &str, at: EventTime, out: &mut Writer) {
+    fn json(&self, value: &T, _: &'static str, at: EventTime, out: &mut Writer) {
         value.json(at, out);
     }
     fn proto(&self, value: &T, at: EventTime) -> Self::Slot {
@@ -434,27 +442,61 @@ impl Kind for Number {
     }
 }
 
-/// A policy that is valid: an object in JSON, its text in Protobuf.
-pub(super) const POLICY: PolicyKind = PolicyKind;
+/// A policy that is valid and must be said: an object in JSON, its text in Protobuf.
+pub(super) const POLICY: PolicyField = PolicyField;
 
-pub(super) struct PolicyKind;
+/// A longer path to a setting is not told: it is made of the author's words.
+const PATH_MAX: usize = 128;
 
-impl Kind for PolicyKind {
+pub(super) struct PolicyField;
+
+impl PolicyField {
+    fn read(text: &str, name: &'static str) -> Result<Arc<PolicyDocument>, Fault> {
+        let fault = |PolicyError { key, .. }| {
+            let is_told = !key.is_empty() && key.len() <= PATH_MAX;
+            if is_told { Fault(format!("{name}.{key}").into()) } else { Fault::of(name) }
+        };
+        PolicyDocument::from_json(text).map(Arc::new).map_err(fault)
+    }
+}
+
+impl Field for PolicyField {
     type Value = Arc<PolicyDocument>;
     type Slot = Option<String>;
-    fn of_json(&self, json: &Json<'_>, _: EventTime) -> Option<Arc<PolicyDocument>> {
+
+    fn of_json(
+        &self,
+        object: &Json<'_>,
+        name: &'static str,
+        _: EventTime,
+    ) -> Result<Arc<PolicyDocument>, Fault> {
         let mut text = Writer::default();
-        text.json(json);
-        PolicyDocument::from_json(&text.into_string()).ok().map(Arc::new)
+        text.json(object.get(name).ok_or_else(|| Fault::of(name))?);
+        Self::read(&text.into_string(), name)
     }
-    fn of_proto(&self, item: String, _: EventTime) -> Option<Arc<PolicyDocument>> {
-        PolicyDocument::from_json(&item).ok().map(Arc::new)
+
+    fn of_proto(
+        &self,
+        slot: Option<String>,
+        name: &'static str,
+        _: EventTime,
+    ) -> Result<Arc<PolicyDocument>, Fault> {
+        Self::read(&slot.ok_or_else(|| Fault::of(name))?, name)
     }
-    fn json(&self, value: &Arc<PolicyDocument>, _: EventTime, out: &mut Writer) {
+
+    fn json(
+        &self,
+        value: &Arc<PolicyDocument>,
+        name: &'static str,
+        _: EventTime,
+        out: &mut Writer,
+    ) {
+        out.name(name);
         out.raw(value.json());
     }
-    fn proto(&self, value: &Arc<PolicyDocument>, _: EventTime) -> String {
-        value.json().to_owned()
+
+    fn proto(&self, value: &Arc<PolicyDocument>, _: EventTime) -> Option<String> {
+        Some(value.json().to_owned())
     }
 }
 

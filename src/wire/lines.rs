@@ -63,7 +63,11 @@ impl FileKind {
 /// The line an effect is in a file, without line feed, and which file.
 pub fn file_line(effect: &Effect) -> (FileKind, String) {
     match &effect.action {
-        Action::Publish(output) => (FileKind::of(output.stream()), structured(output)),
+        Action::Publish(output) => {
+            let mut out = Writer::default();
+            structured(output, &output.id(), &mut out);
+            (FileKind::of(output.stream()), out.into_string())
+        }
         // A file is of one engine unless its writer says otherwise.
         Action::PublishPart(part) => (FileKind::Organisation, part_line(part, 0)),
         Action::DeadLetter(rejection) => {
@@ -72,13 +76,12 @@ pub fn file_line(effect: &Effect) -> (FileKind, String) {
     }
 }
 
-/// An output as one CloudEvent.
-pub(super) fn structured(output: &Output) -> String {
+/// Writes an output, whose id is `id`, as one CloudEvent.
+pub(super) fn structured(output: &Output, id: &str, out: &mut Writer) {
     let has_data = !matches!(output.body, OutputBody::CustomerErased { .. });
-    let mut out = Writer::default();
     out.object(|out| {
         out.name("specversion").text("1.0");
-        out.name("id").text(&output.id());
+        out.name("id").text(id);
         out.name("source").text(SOURCE);
         out.name("type").text(&type_of(output));
         out.name("subject").text(&output.customer);
@@ -94,19 +97,16 @@ pub(super) fn structured(output: &Output) -> String {
             out.name("data").object(|out| say::data(output, out));
         }
     });
-    out.into_string()
 }
 
-/// An output's `data` alone.
-pub(super) fn data(output: &Output) -> String {
-    let mut out = Writer::default();
+/// Writes an output's `data` alone.
+pub(super) fn data(output: &Output, out: &mut Writer) {
     out.object(|out| say::data(output, out));
-    out.into_string()
 }
 
 /// The type of an output, prefix and version included.
 pub(super) fn type_of(output: &Output) -> String {
-    format!("io.goodfaith.{}.v1", output.kind())
+    ["io.goodfaith.", output.kind(), ".v1"].concat()
 }
 
 fn dead_letter(line: i64, rejection: &Rejection) -> String {

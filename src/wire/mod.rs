@@ -24,7 +24,7 @@ mod writer;
 
 pub use dead_letter::{DeadLetter, Prospect, REDRIVE_HEADER, REDRIVES_MAX};
 pub use decode::decode;
-pub use encode::{Origin, encode};
+pub use encode::{Encoder, Origin, encode};
 pub use event::{encode_event_json, encode_event_proto};
 pub use journal::{
     Chain, CommitMark, Decision, Genesis, JournalError, JournalRecord, RESET_MARK, StopCause,
@@ -34,7 +34,7 @@ pub use lines::{FileKind, customer_json, explained_json, file_line, state_line};
 pub use operation::Operation;
 pub use organisation::{PartError, part_line, read_part};
 pub use partition::partition_of;
-pub use record::{Encoding, Expect, Header, OutRecord, RecordRef};
+pub use record::{Encoding, Expect, Header, OutRecord, OutRecordRef, RecordRef};
 pub use snapshot::{
     Held, Manifest, Part, PartDigest, PartHeader, PartWriter, SnapshotError, SnapshotPoint, Step,
     StepId,

@@ -59,6 +59,19 @@ pub enum Encoding {
     StructuredJson,
 }
 
+/// One record to produce, in memory that the next one takes again.
+#[derive(Debug, Clone, Copy)]
+pub struct OutRecordRef<'a> {
+    /// As [`OutRecord::topic`].
+    pub topic: &'static str,
+    /// The record's key.
+    pub key: Option<&'a [u8]>,
+    /// `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// In the order to write.
+    pub headers: &'a [Header<'a>],
+}
+
 /// One record to produce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutRecord {
@@ -71,4 +84,13 @@ pub struct OutRecord {
     pub value: Option<Vec<u8>>,
     /// In the order to write.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl From<OutRecordRef<'_>> for OutRecord {
+    fn from(record: OutRecordRef<'_>) -> Self {
+        let OutRecordRef { topic, key, value, headers } = record;
+        let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), owned(*value)));
+        Self { topic, key: owned(key), value: owned(value), headers: headers.collect() }
+    }
 }

@@ -205,12 +205,12 @@ pub(super) fn state(view: &CustomerView, restricted: bool, out: &mut Writer) {
     }
     out.name("promises").object(|out| {
         for (id, outcome) in &view.promises {
-            out.name(id).text(outcome.as_str());
+            out.any_name(id).text(outcome.as_str());
         }
     });
     out.name("squeezes").object(|out| {
         for (key, slot) in &view.squeezes {
-            out.name(key).object(|out| squeeze_slot(slot, out));
+            out.any_name(key).object(|out| squeeze_slot(slot, out));
         }
     });
     money_and_counters(view, out);
@@ -228,7 +228,7 @@ fn squeeze_slot(slot: &SqueezeView, out: &mut Writer) {
 fn money_and_counters(view: &CustomerView, out: &mut Writer) {
     out.name("money").object(|out| {
         for (currency, money) in &view.money {
-            out.name(currency.as_str()).object(|out| {
+            out.any_name(currency.as_str()).object(|out| {
                 out.name("billed").int(money.billed);
                 out.name("bad_profit").int(money.bad_profit);
                 out.name("remedies").int(money.remedies);

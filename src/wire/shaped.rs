@@ -48,7 +48,7 @@ shaped!(Invoice, Renewal, PlanVersion);
 
 /// `amount` in minor units, if it is in the currency of `of`; else the field `name` is at fault.
 fn minor_of(amount: Money, of: Money, name: &'static str) -> Result<i64, Fault> {
-    if amount.currency == of.currency { Ok(amount.minor) } else { Err(Fault(name)) }
+    if amount.currency == of.currency { Ok(amount.minor) } else { Err(Fault::of(name)) }
 }
 
 pub(super) struct InvoiceData {
@@ -85,14 +85,14 @@ impl Shaped for Invoice {
         if let (Some(start), Some(end)) = (period_start, period_end)
             && end <= start
         {
-            return Err(Fault("period_end"));
+            return Err(Fault::of("period_end"));
         }
         let subscription = match data.subscription_id {
             Some(subscription_id) => Some(BilledSubscription {
                 subscription_id,
                 plan_id: data.plan_id,
-                period_start: period_start.ok_or(Fault("period_start"))?,
-                period_end: period_end.ok_or(Fault("period_end"))?,
+                period_start: period_start.ok_or_else(|| Fault::of("period_start"))?,
+                period_end: period_end.ok_or_else(|| Fault::of("period_end"))?,
             }),
             None => None,
         };
@@ -242,7 +242,7 @@ impl Kind for Attributes {
     fn json(&self, value: &Self::Value, at: EventTime, out: &mut Writer) {
         out.object(|out| {
             for (name, attribute) in value {
-                out.name(name).object(|out| attribute_json(attribute, at, out));
+                out.any_name(name).object(|out| attribute_json(attribute, at, out));
             }
         });
     }

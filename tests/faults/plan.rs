@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,10 @@ const LOSSES: [ApiKey; 9] = [
 /// The one proxy: the broker sends clients to one address only.
 static PROXY: LazyLock<Proxy> =
     LazyLock::new(|| Proxy::start(&address("proxy"), &address("proxied")));
+
+/// Tests run side by side, but a broker that is restarted serves nobody else meanwhile, and the proxy does one harm at a time.
+static BROKER: RwLock<()> = RwLock::new(());
+static PROXIED: Mutex<()> = Mutex::new(());
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,8 +119,13 @@ impl Found {
     }
 }
 
-/// Does so much of a fault; what came of it, told after each run too.
+/// Does so much of a fault, once nothing is under way that it would disturb; what came of it, told after each run too.
 pub(crate) fn run(fault: Fault, dose: &Dose, mut tell: impl FnMut(&Found)) -> Found {
+    let is_alone = fault == Fault::Broker;
+    let _alone = is_alone.then(|| BROKER.write().unwrap_or_else(PoisonError::into_inner));
+    let _shared = (!is_alone).then(|| BROKER.read().unwrap_or_else(PoisonError::into_inner));
+    let _proxied =
+        fault.is_proxied().then(|| PROXIED.lock().unwrap_or_else(PoisonError::into_inner));
     let mut found = Found::default();
     for seed in (dose.seed..).take(dose.runs) {
         one(fault, dose, seed, &mut found);

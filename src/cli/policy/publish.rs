@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::{Format, FormatArg, UsageError, run};
-use crate::config::Config;
+use crate::cli::deployment::DeploymentArgs;
+use crate::cli::{Format, FormatArg, UsageError};
 use crate::kafka::{KafkaSettings, TopicWriter, wall_ms};
 use crate::model::policy::Document;
 use crate::model::{
@@ -42,12 +42,8 @@ pub(super) struct PublishArgs {
     /// What differs from the default policy, its version stated: TOML, or JSON if it is named so
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The configuration of the service that is to score by it
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A setting over file and environment; may be repeated
-    #[arg(long, value_name = "SECTION.KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
     /// Only check; write nothing
     #[arg(long)]
     dry_run: bool,
@@ -69,8 +65,7 @@ struct Receipt<'a> {
 
 /// Publishes a policy.
 pub(super) fn publish(args: &PublishArgs) -> anyhow::Result<ExitCode> {
-    let config = Config::load(args.config.as_deref(), &run::environment(), &args.set)
-        .map_err(UsageError::new)?;
+    let config = args.deployment.load()?;
     let document = read(&args.file).map_err(UsageError::from)?;
     let policy = Arc::clone(document.policy());
     policy.can_replace(&config.policy).with_context(|| {

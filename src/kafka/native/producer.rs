@@ -17,6 +17,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr, RDKafkaType};
 use super::{GroupMetadata, take_error, timeout_ms};
 use crate::kafka::failure::Failure;
 use crate::kafka::publisher::Publication;
+use crate::wire::Header;
 
 /// Requests of a transaction by their numbers in Kafka's protocol: one that is delayed on its way and taken for lost can still do its
 /// work in a later transaction.
@@ -214,7 +215,7 @@ fn raw(bytes: Option<&[u8]>) -> (*const c_void, usize) {
 }
 
 /// The headers in librdkafka's own list, for the caller to give away or destroy; null if there are none.
-fn new_headers(headers: &[(String, Option<Vec<u8>>)]) -> *mut rd::rd_kafka_headers_t {
+fn new_headers(headers: &[Header<'_>]) -> *mut rd::rd_kafka_headers_t {
     if headers.is_empty() {
         return ptr::null_mut();
     }
@@ -222,7 +223,7 @@ fn new_headers(headers: &[(String, Option<Vec<u8>>)]) -> *mut rd::rd_kafka_heade
     unsafe {
         let list = rd::rd_kafka_headers_new(headers.len());
         for (name, value) in headers {
-            let (bytes, length) = raw(value.as_deref());
+            let (bytes, length) = raw(*value);
             // It refuses read-only lists alone.
             rd::rd_kafka_header_add(
                 list,

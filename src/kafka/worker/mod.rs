@@ -41,6 +41,7 @@ use super::topics::{EventsTopic, Topics};
 use crate::engine::ENGINE;
 use crate::live::{Live, PolicyStatus, Query, RefusedPolicy};
 use crate::model::BakedIn;
+use crate::wire::Encoder;
 
 /// Longest wait for a record while partitions are coming back.
 const RESTORE_WAIT: Duration = Duration::from_millis(5);
@@ -182,6 +183,7 @@ impl Worker {
                 topics: Arc::clone(&shared.topics),
                 publisher,
                 open: None,
+                encoder: Encoder::default(),
             },
             restorer: Restorer {
                 settings: Arc::clone(settings),

@@ -6,8 +6,6 @@ use crate::model::{EventTime, Micros, PromiseOutcome};
 
 /// Parts of the time allowed that are told apart: twentieths, and the last for all of it or more.
 const BUCKETS: usize = 21;
-/// Due times are padded if the median promise is kept in less than this bucket: a quarter of the time allowed.
-const PADDED_BELOW: usize = 5;
 
 /// How a promise to oneself ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,12 +126,18 @@ impl PromiseTally {
 
     /// The median part of the time allowed that was used, to the twentieth below; `None` without any kept.
     pub fn median_used(&self) -> Option<f64> {
-        self.median_bucket().map(|bucket| bucket as f64 / 20.0)
+        let counted: i64 = self.used.iter().sum();
+        let mut below = 0;
+        let median = self.used.iter().position(|n| {
+            below += n;
+            counted > 0 && 2 * below >= counted
+        });
+        median.map(|bucket| bucket as f64 / 20.0)
     }
 
-    /// Half of what is kept is kept in less than a quarter of the time allowed: such promises say little.
-    pub fn is_padded(&self) -> bool {
-        self.median_bucket().is_some_and(|bucket| bucket < PADDED_BELOW)
+    /// Half of what is kept is kept in less than `below` of the time allowed: such promises say little.
+    pub fn is_padded(&self, below: f64) -> bool {
+        self.median_used().is_some_and(|used| used < below)
     }
 
     /// Ambition: the mean part of the time allowed that keeping took, at most 1 each; `None` without any kept.
@@ -145,15 +149,6 @@ impl PromiseTally {
     /// Over-promising: share broken times ambition, 0 to 1. `None` unless some promise ended and some was kept.
     pub fn over_promising(&self) -> Option<f64> {
         Some(share(self.broken, self.ended())? * self.ambition()?)
-    }
-
-    fn median_bucket(&self) -> Option<usize> {
-        let counted: i64 = self.used.iter().sum();
-        let mut below = 0;
-        self.used.iter().position(|n| {
-            below += n;
-            counted > 0 && 2 * below >= counted
-        })
     }
 }
 
@@ -181,9 +176,10 @@ mod tests {
 
     #[test]
     fn promises_kept_long_before_they_are_due_are_padded() {
-        assert!(tally(&[1, 2, 24, 90, 100], 0).is_padded());
-        assert!(!tally(&[1, 2, 25, 90, 100], 0).is_padded());
-        assert!(!PromiseTally::default().is_padded());
+        assert!(tally(&[1, 2, 24, 90, 100], 0).is_padded(0.25));
+        assert!(!tally(&[1, 2, 25, 90, 100], 0).is_padded(0.25));
+        assert!(tally(&[1, 2, 25, 90, 100], 0).is_padded(0.3));
+        assert!(!PromiseTally::default().is_padded(1.0));
     }
 
     #[test]
@@ -193,6 +189,36 @@ mod tests {
         let expected = 0.25 * (0.5 + 1.0 + 1.0) / 3.0;
         assert!((tally.over_promising().unwrap() - expected).abs() < 1e-6);
         assert_eq!(PromiseTally::default().over_promising(), None);
+    }
+
+    #[test]
+    fn half_of_what_is_kept_is_kept_by_the_median() {
+        for (hours, median) in [(&[][..], None), (&[10, 70], Some(0.1)), (&[10, 70, 71], Some(0.7))]
+        {
+            assert_eq!(tally(hours, 3).median_used(), median, "{hours:?}");
+        }
+    }
+
+    #[test]
+    fn tallies_of_two_partitions_are_one_of_both() {
+        let mut all = PromiseTally::default();
+        let mut parts = [PromiseTally::default(), PromiseTally::default()];
+        let withdrawn = Counted { outcome: PromiseOutcome::Withdrawn, used: None };
+        let broken = Counted { outcome: PromiseOutcome::Broken, used: None };
+        let counted = [kept_after(10), kept_after(300), kept_after(20), broken, withdrawn, broken];
+        for (number, counted) in counted.into_iter().enumerate() {
+            for tally in [&mut all, &mut parts[number % 2]] {
+                tally.count(counted, 1);
+                tally.count_internal(InternalOutcome::Kept);
+            }
+            all.count_internal(InternalOutcome::Broken);
+            parts[1 - number % 2].count_internal(InternalOutcome::Broken);
+        }
+        let [mut sum, other] = parts;
+        sum.merge(&other);
+        assert_eq!(sum, all);
+        assert_eq!((sum.kept, sum.late, sum.broken, sum.withdrawn), (2, 1, 2, 1));
+        assert_eq!((sum.internal_kept, sum.internal_broken), (6, 6));
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub struct IndexReading {
     pub depleted: f64,
     /// Share in band strong.
     pub strong: f64,
-    /// Share with transparency of at least .65.
+    /// Share with whom the firm communicates honestly: the policy's `organisation.honest_from`.
     pub told_honestly: f64,
     /// Share trusting more by .2 than was earned.
     pub overhung: f64,
@@ -265,7 +265,7 @@ impl Reader<'_> {
             kept_rate: promises.kept_rate().filter(|_| ended_enough),
             internal_kept_rate: promises.internal_kept_rate().filter(|_| ended_enough),
             median_used: promises.median_used().filter(|_| ended_enough),
-            is_padded: ended_enough && promises.is_padded(),
+            is_padded: ended_enough && promises.is_padded(self.limits.padded_below),
             over_promising: promises.over_promising().filter(|_| ended_enough),
         }
     }

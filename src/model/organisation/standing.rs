@@ -17,7 +17,7 @@ pub struct Standing {
     pub score: Micros,
     /// Its band as last published.
     pub band: Band,
-    /// Transparency is at least .65: the firm communicates honestly.
+    /// Transparency is at least the policy's `organisation.honest_from`: the firm communicates honestly.
     pub is_told_honestly: bool,
     /// Trusts the firm by more than .2 above what it earned.
     pub is_overhung: bool,
@@ -45,7 +45,7 @@ pub struct Standings {
     pub depleted: i64,
     /// In band strong.
     pub strong: i64,
-    /// Transparency at least .65.
+    /// With whom the firm communicates honestly.
     pub told_honestly: i64,
     /// Overhang above .2.
     pub overhung: i64,

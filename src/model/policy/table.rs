@@ -770,7 +770,7 @@ macro_rules! tolerances {
 tolerances!(S03, S09, S19);
 
 parameters! {
-    /// How the sums over an organisation are read.
+    /// How the sums over an organisation are made and read.
     Readings {
         /// κ: how much evidence the mean of the unit above counts for.
         shrinkage: Mass = 20.0,
@@ -778,5 +778,9 @@ parameters! {
         effective_size_min: Mass = 30.0,
         /// Different customers below which nothing is said of a unit.
         customers_min: Count = 20.0,
+        /// Transparency from which the firm communicates honestly with a customer; read as the customer is scored.
+        honest_from: Limit = 0.65,
+        /// Due times are padded if half of the promises are kept in a smaller part of the time allowed. The median is known to twentieths.
+        padded_below: Share = 0.25,
     }
 }

@@ -4,8 +4,8 @@ use crate::model::customer::{Credit, Customer, Fee, Quote, keep_few};
 use crate::model::event::{Body, FeeKind, Invoice};
 use crate::model::output::OutputBody;
 use crate::model::squeeze::{
-    Answer, Bill, Question, RECURRING, SqueezeSlot, SqueezeType, dedup_key, s04, s08, s09, s11,
-    s13, s14, s15, s16, s17, s20,
+    Answer, Bill, Question, RECURRING, SqueezeSlot, SqueezeType, s04, s08, s09, s11, s13, s14, s15,
+    s16, s17, s20,
 };
 use crate::model::step::Step;
 use crate::model::timer::TimerKind;
@@ -176,16 +176,10 @@ impl Customer {
             return Vec::new();
         }
         let id = &question.subscription.id;
-        let found = match answer {
-            Answer::Holds(finding) => {
-                Some(dedup_key(kind, &self.id, finding.subscription.as_deref(), &finding.subject))
-            }
-            Answer::Quiet | Answer::Ends => None,
-        };
         let holds = |slot: &SqueezeSlot| match kind {
             SqueezeType::S16 => s16::holds_for(slot, question),
             SqueezeType::S20 => s20::holds_for(slot, question),
-            _ => found.as_ref() == Some(&slot.key),
+            _ => matches!(answer, Answer::Holds(finding) if finding.is_of(slot)),
         };
         self.squeezes
             .iter()
@@ -206,9 +200,7 @@ impl Customer {
         let findings = s11::judge(step, subscription, bill, &self.squeezes);
         let has_held = !findings.is_empty();
         for finding in findings {
-            let key = dedup_key(SqueezeType::S11, &self.id, Some(id), &finding.subject);
             self.hold(step, finding);
-            self.blame(step, Class::CarVulnerableHarm, &key, step.policy.weights.vulnerable_harm);
         }
         has_held
     }
@@ -356,9 +348,7 @@ impl Customer {
             finding
         });
         if let Some(finding) = finding {
-            let subscription = finding.subscription.as_deref();
-            fee.squeeze_key =
-                Some(dedup_key(SqueezeType::S13, &self.id, subscription, &finding.subject));
+            fee.squeeze_key = Some(finding.key(&self.id));
             self.hold(step, finding);
         }
         self.fees.push_back(fee);

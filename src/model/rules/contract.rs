@@ -356,7 +356,6 @@ impl Customer {
         });
         if let Some(finding) = found {
             self.hold(step, finding);
-            self.blame(step, Class::CarObstruct, request_id, step.policy.weights.obstruct);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::model::output::{Breach, OutputBody};
 use crate::model::promise::{
     Admission, Judgement, Made, PromiseFact, PromiseSlot, Renegotiation, Template,
 };
-use crate::model::squeeze::{SqueezeType, dedup_key, s10, s18};
+use crate::model::squeeze::{SqueezeSlot, SqueezeType, s10, s18};
 use crate::model::step::Step;
 use crate::model::timer::TimerKind;
 use crate::model::weight::evidence_weight;
@@ -227,8 +227,9 @@ impl Customer {
         let (Some(Template::Refund), Some(stake)) = (made.value.template, made.value.stake) else {
             return;
         };
-        let (id, key) = (slot.id.clone(), dedup_key(SqueezeType::S18, &self.id, None, &slot.id));
-        let Some(place) = self.squeezes.iter().position(|held| held.key == key) else { return };
+        let id = slot.id.clone();
+        let is_its = |held: &SqueezeSlot| held.is_about(SqueezeType::S18, None, &id);
+        let Some(place) = self.squeezes.iter().position(is_its) else { return };
         if judgement.outcome == PromiseOutcome::Late {
             if !self.squeezes[place].is_liability() {
                 return;

@@ -109,6 +109,7 @@ impl Customer {
             TimerKind::Review => {}
             TimerKind::Rhythm => self.miss_rhythm(step),
             TimerKind::Trial => self.expire_trial(step, &timer.key),
+            TimerKind::Window => self.open_gathered(step, &timer.key),
             TimerKind::Withheld => self.withhold_advice(step, &timer.key),
         }
     }

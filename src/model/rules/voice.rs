@@ -130,6 +130,7 @@ impl Customer {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::decay::ReadTimes;
     use crate::model::step::Step;
     use crate::model::story::{customer_after, evidence};
     use crate::model::{Catalogue, Micros, Policy, Text};
@@ -137,8 +138,8 @@ mod tests {
     /// Consider, rely and forgive right after a story.
     fn loyalty(story: &str) -> [f64; 3] {
         let customer = customer_after(story);
-        let [_, consider, rely, forgive] =
-            customer.loyalty.read(customer.as_of, &Policy::default());
+        let mut times = ReadTimes::new(customer.as_of);
+        let [_, consider, rely, forgive] = customer.loyalty.read(&mut times, &Policy::default());
         [consider, rely, forgive].map(|component| Micros::round(component).to_f64())
     }
 

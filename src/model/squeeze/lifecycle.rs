@@ -7,6 +7,7 @@ use super::{
 use crate::model::customer::Customer;
 use crate::model::output::OutputBody;
 use crate::model::step::Step;
+use crate::model::timer::TimerKind;
 use crate::model::weight::MAX_WEIGHT;
 use crate::model::{Class, Currency, EventTime, EvidenceId, Micros, Money, Sign, Text};
 
@@ -73,6 +74,16 @@ impl Finding {
         }
         self
     }
+
+    /// Names the squeeze it is of, for `customer`.
+    pub fn key(&self, customer: &str) -> Text {
+        dedup_key(self.kind, customer, self.subscription.as_deref(), &self.subject)
+    }
+
+    /// Is it of the squeeze in `slot`, of the same customer?
+    pub fn is_of(&self, slot: &SqueezeSlot) -> bool {
+        slot.is_about(self.kind, self.subscription.as_deref(), &self.subject)
+    }
 }
 
 impl SqueezeType {
@@ -91,17 +102,27 @@ impl SqueezeType {
                 | Self::S20
         )
     }
+
+    /// What is pending is evaluated again: by the bills, for S02 by the renewals, to come. All else is found once, and S16 and S20, which a
+    /// change of price or terms opens, are asked of bills only while they are open.
+    const fn is_evaluated_again(self) -> bool {
+        matches!(self, Self::S01 | Self::S02 | Self::S03 | Self::S04 | Self::S07 | Self::S19)
+    }
+
+    /// What the one evaluation of such a type weighs, by its severity.
+    const fn evidence_once(self) -> f64 {
+        if matches!(self, Self::S05 | Self::S11 | Self::S16 | Self::S20) { 0.0 } else { 1.0 }
+    }
 }
 
 impl Customer {
     /// A rule holds: its slot opens, grows or comes back, and what it weighs is recorded. Nothing, if the slot is of another
     /// currency, or is over and the rule still gathers.
     pub fn hold(&mut self, step: &mut Step<'_>, finding: Finding) {
-        let key =
-            dedup_key(finding.kind, &self.id, finding.subscription.as_deref(), &finding.subject);
-        self.squeezes.retain(|slot| slot.key != key || !slot.is_history(step.time, step.policy));
-        let place = self.squeezes.iter().position(|slot| slot.key == key);
-        let index = place.unwrap_or_else(|| self.open_slot(step, key, &finding));
+        self.squeezes
+            .retain(|slot| !finding.is_of(slot) || !slot.is_history(step.time, step.policy));
+        let place = self.squeezes.iter().position(|slot| finding.is_of(slot));
+        let index = place.unwrap_or_else(|| self.open_slot(step, &finding));
         let slot = &self.squeezes[index];
         let is_over = matches!(slot.state, SqueezeState::Stopped | SqueezeState::Resolved);
         let is_held_back = is_over && step.warming.holds_back(finding.kind);
@@ -111,27 +132,101 @@ impl Customer {
         let is_vulnerable = self.is_vulnerable(step);
         let slot = &mut self.squeezes[index];
         let change = slot.evaluate(step, &finding, is_vulnerable);
-        if slot.state != SqueezeState::Pending {
-            let bad_profit =
-                if change == Some(SqueezeChange::Opened) { slot.gross } else { finding.added };
-            let account = self.accounts.of(finding.currency);
-            account.bad_profit = account.bad_profit.saturating_add(bad_profit);
+        if slot.state == SqueezeState::Pending {
+            self.wait_for_window(step, finding.kind);
+        } else {
+            self.count_squeeze(step, index, change, finding.added, finding.evidence_per_severity);
         }
-        self.say_squeeze(step, index, change, None);
-        self.weigh_squeeze(step, index, &finding);
     }
 
-    /// Records what an evaluation weighs, once the squeeze is said.
-    fn weigh_squeeze(&mut self, step: &mut Step<'_>, index: usize, finding: &Finding) {
+    /// Says what changed by an evaluation of a squeeze that is said, and what it weighs and took.
+    fn count_squeeze(
+        &mut self,
+        step: &mut Step<'_>,
+        index: usize,
+        change: Option<SqueezeChange>,
+        added: i64,
+        evidence_per_severity: f64,
+    ) {
         let slot = &self.squeezes[index];
-        let weight =
-            (step.policy.weights.squeeze * slot.severity.value * finding.evidence_per_severity)
-                .min(MAX_WEIGHT);
-        if slot.state == SqueezeState::Pending || weight <= 0.0 {
+        let bad_profit = if change == Some(SqueezeChange::Opened) { slot.gross } else { added };
+        let account = self.accounts.of(slot.currency);
+        account.bad_profit = account.bad_profit.saturating_add(bad_profit);
+        self.say_squeeze(step, index, change, None);
+        self.weigh_squeeze(step, index, evidence_per_severity);
+        if change == Some(SqueezeChange::Opened) {
+            self.weigh_opening(step, index);
+        }
+    }
+
+    /// Records that what opened harms the vulnerable, or keeps a customer who wants to leave.
+    fn weigh_opening(&mut self, step: &mut Step<'_>, index: usize) {
+        let slot = &self.squeezes[index];
+        let weights = &step.policy.weights;
+        let (class, key, weight) = match slot.kind {
+            SqueezeType::S05 => (Class::CarObstruct, &slot.subject, weights.obstruct),
+            SqueezeType::S11 => (Class::CarVulnerableHarm, &slot.key, weights.vulnerable_harm),
+            _ => return,
+        };
+        let key = key.clone();
+        self.blame(step, class, &key, weight);
+    }
+
+    /// What a rule that gathers found, and will not find again, opens when its window is filled: one timer a rule.
+    fn wait_for_window(&mut self, step: &Step<'_>, kind: SqueezeType) {
+        if let Some(until) = step.warming.until(kind)
+            && !kind.is_evaluated_again()
+        {
+            self.timers.arm(TimerKind::Window, kind.code(), until);
+        }
+    }
+
+    /// The window of the rule `code` is filled: what it found meanwhile opens, in the order of the keys. Nothing, if it gathers anew, is off
+    /// by now, or all was given back before anybody was told.
+    pub fn open_gathered(&mut self, step: &mut Step<'_>, code: &str) {
+        let waits = |slot: &SqueezeSlot| {
+            slot.kind.code() == code
+                && slot.state == SqueezeState::Pending
+                && slot.held >= step.policy.detector(slot.kind).evaluations
+        };
+        let mut keys: Vec<(Text, SqueezeType)> = self
+            .squeezes
+            .iter()
+            .filter(|slot| waits(slot))
+            .map(|slot| (slot.key.clone(), slot.kind))
+            .collect();
+        keys.sort_unstable();
+        for (key, kind) in keys {
+            if step.warming.holds_back(kind) {
+                return self.wait_for_window(step, kind);
+            }
+            self.open_waiting(step, &key);
+        }
+    }
+
+    fn open_waiting(&mut self, step: &mut Step<'_>, key: &str) {
+        let Some(index) = self.squeezes.iter().position(|slot| *slot.key == *key) else { return };
+        let slot = &self.squeezes[index];
+        let plan = self.plan_of(slot.subscription.as_deref());
+        let is_looked_for = step.policy.looks_for(slot.kind, plan.as_deref());
+        if !is_looked_for || slot.is_refunded(step.policy) {
+            self.squeezes.remove(index);
             return;
         }
-        let key = format!("{}/{}", slot.key, finding.reference);
-        let plan = self.plan_of(finding.subscription.as_deref());
+        let slot = &mut self.squeezes[index];
+        slot.open(step.time);
+        let evidence = slot.kind.evidence_once();
+        self.count_squeeze(step, index, Some(SqueezeChange::Opened), 0, evidence);
+    }
+
+    /// Records what the last evaluation of a squeeze that is said weighs.
+    fn weigh_squeeze(&mut self, step: &mut Step<'_>, index: usize, evidence_per_severity: f64) {
+        let slot = &self.squeezes[index];
+        let weight = (step.policy.weights.squeeze * slot.severity.value * evidence_per_severity)
+            .min(MAX_WEIGHT);
+        let Some(reference) = slot.references.last().filter(|_| weight > 0.0) else { return };
+        let key = format!("{}/{reference}", slot.key);
+        let plan = self.plan_of(slot.subscription.as_deref());
         let origin = step.belong_to_product(plan.as_deref());
         if self.observe(step, Class::FaiSqueeze, &key, Sign::Negative, weight, step.time) {
             self.squeezes[index].evidence_weight += weight;
@@ -140,7 +235,7 @@ impl Customer {
     }
 
     /// Makes room for a new slot, and makes it; its place.
-    fn open_slot(&mut self, step: &Step<'_>, key: Text, finding: &Finding) -> usize {
+    fn open_slot(&mut self, step: &Step<'_>, finding: &Finding) -> usize {
         if self.squeezes.len() == SLOTS {
             let rank = |slot: &SqueezeSlot| (slot.state != SqueezeState::Resolved, slot.accrued());
             let leaves = (0..SLOTS).min_by(|a, b| {
@@ -151,7 +246,7 @@ impl Customer {
             self.overflows.squeeze += 1;
         }
         let slot = SqueezeSlot {
-            key,
+            key: finding.key(&self.id),
             kind: finding.kind,
             subscription: finding.subscription.clone(),
             subject: finding.subject.clone(),
@@ -248,12 +343,13 @@ impl Customer {
         self.end_harm_of(step, &key);
     }
 
-    /// Resolves the S11 that `cause` was the cause of.
+    /// Resolves the S11 that `cause` was the cause of; one that was not said yet is dropped.
     fn end_harm_of(&mut self, step: &mut Step<'_>, cause: &str) {
-        let is_its_harm = |slot: &SqueezeSlot| {
-            slot.kind == SqueezeType::S11 && slot.is_open() && *slot.subject == *cause
-        };
-        if let Some(index) = self.squeezes.iter().position(is_its_harm) {
+        let is_its_harm =
+            |slot: &SqueezeSlot| slot.kind == SqueezeType::S11 && *slot.subject == *cause;
+        self.squeezes.retain(|slot| !(slot.state == SqueezeState::Pending && is_its_harm(slot)));
+        let is_open_harm = |slot: &SqueezeSlot| slot.is_open() && is_its_harm(slot);
+        if let Some(index) = self.squeezes.iter().position(is_open_harm) {
             self.resolve_squeeze(step, index, "cause_ended");
         }
     }
@@ -402,7 +498,7 @@ impl SqueezeSlot {
                 if is_too_early || step.warming.holds_back(self.kind) {
                     return None;
                 }
-                (self.state, self.opened_at) = (SqueezeState::Open, step.time);
+                self.open(step.time);
                 Some(SqueezeChange::Opened)
             }
             SqueezeState::Open | SqueezeState::Escalated => {
@@ -414,10 +510,14 @@ impl SqueezeSlot {
             }
             SqueezeState::Stopped | SqueezeState::Resolved => {
                 self.generation += 1;
-                (self.state, self.opened_at) = (SqueezeState::Open, step.time);
+                self.open(step.time);
                 Some(SqueezeChange::Reopened)
             }
         }
+    }
+
+    const fn open(&mut self, time: EventTime) {
+        (self.state, self.opened_at) = (SqueezeState::Open, time);
     }
 
     /// The alert that says `change`.

@@ -12,20 +12,22 @@ pub fn judge(question: Question<'_>) -> Answer {
     let Question { step, subscription, bill, .. } = question;
     let Some(best) = &bill.best_eq else { return Answer::Quiet };
     let policy = &step.policy.s01;
-    let is_long_standing = subscription.customer_since().plus_months(policy.customer_months)
-        <= step.time
-        && subscription.plan.at.time.plus_months(policy.plan_months) <= step.time;
     let excess = bill.monthly - best.monthly.minor;
     let is_dear =
         step.reaches(excess, step.policy.overpricing_tolerance(), bill.monthly, bill.currency);
+    // The calendar is asked last: it is what costs.
+    let is_long_standing = || {
+        subscription.customer_since().plus_months(policy.customer_months) <= step.time
+            && subscription.plan.at.time.plus_months(policy.plan_months) <= step.time
+    };
     let was_told = subscription
         .advised_at
         .is_some_and(|told| told <= step.time && step.time <= told.plus_days(policy.advice_days));
-    if !is_long_standing
-        || !is_dear
+    if !is_dear
         || was_told
         || subscription.start.value.negotiated
         || has_declined(question)
+        || !is_long_standing()
     {
         return Answer::Quiet;
     }

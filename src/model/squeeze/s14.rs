@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bill::Bill;
 use super::{Finding, SqueezeType};
+use crate::model::decay::ReadTimes;
 use crate::model::event::NoticeKind;
 use crate::model::policy::S14;
 use crate::model::step::Step;
@@ -44,13 +45,14 @@ impl Tally {
     /// The usual bill as seen at `at`, if there are enough to tell.
     #[expect(clippy::cast_possible_truncation, reason = "a mean of totals up to the cap")]
     fn usual(&self, at: EventTime, policy: &S14) -> Option<Usual> {
-        let half_life_ms = policy.half_life_ms;
-        let n = self.count.mass(at, half_life_ms);
+        let mut times = ReadTimes::new(at);
+        let mut mass = |sum: &Accumulator| times.mass(sum, policy.half_life_ms);
+        let n = mass(&self.count);
         if Micros::round(n) < policy.bills {
             return None;
         }
-        let mean = self.sum.mass(at, half_life_ms) / n;
-        let variance = (self.squares.mass(at, half_life_ms) / n - mean * mean).max(0.0);
+        let mean = mass(&self.sum) / n;
+        let variance = (mass(&self.squares) / n - mean * mean).max(0.0);
         Some(Usual {
             mean: mean.round_ties_even() as i64,
             deviation: variance.sqrt().round_ties_even() as i64,

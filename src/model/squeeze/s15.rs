@@ -11,7 +11,7 @@ use crate::model::subscription::Subscription;
 
 /// Holds for the sum of such usage lines, if above 0.
 pub fn judge(step: &Step<'_>, subscription: &Subscription, bill: &Bill<'_>) -> Option<Finding> {
-    let limit = step.time.plus_months(-step.policy.s15.months);
+    let is_long_ago = |end| end < step.time.plus_months(-step.policy.s15.months);
     let sum: i64 = bill
         .invoice
         .lines
@@ -20,7 +20,7 @@ pub fn judge(step: &Step<'_>, subscription: &Subscription, bill: &Bill<'_>) -> O
             line.kind == LineKind::Usage
                 && line.cause == Party::Firm
                 && line.amount.currency == bill.currency
-                && line.service_end.is_some_and(|end| end < limit)
+                && line.service_end.is_some_and(is_long_ago)
         })
         .map(|line| line.amount.minor)
         .fold(0, i64::saturating_add);

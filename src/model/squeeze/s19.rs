@@ -10,8 +10,8 @@ use crate::model::Money;
 pub fn judge(Question { step, subscription, bill, .. }: Question<'_>) -> Answer {
     let policy = &step.policy.s19;
     let is_long_standing =
-        subscription.customer_since().plus_months(policy.customer_months) <= step.time;
-    if bill.best_eq.is_some() || !is_long_standing || subscription.start.value.negotiated {
+        || subscription.customer_since().plus_months(policy.customer_months) <= step.time;
+    if bill.best_eq.is_some() || subscription.start.value.negotiated || !is_long_standing() {
         return Answer::Quiet;
     }
     let segment = subscription.start.value.segment.as_deref();

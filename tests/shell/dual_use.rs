@@ -1,6 +1,5 @@
 //! What tells how patient a customer is leaves through the restricted topic only: no score, no alert and no explanation carries it,
 //! in any form it travels in.
-#![cfg(feature = "service")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,5 @@
 //! The simulated telecom: the same everywhere, readable, and telling.
 
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::num::NonZeroU32;
 
 use assert_cmd::Command;

@@ -1,8 +1,5 @@
 //! The planted population: every squeeze planted is found on its day, and nothing else is said.
 
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;

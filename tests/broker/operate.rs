@@ -1,11 +1,5 @@
-//! What an operator does about a deployment, on a real Apache Kafka and by the commands as typed: dead letters looked at and sent
-//! again, state thrown away and scored anew. Run by `make test-broker`.
-
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[allow(dead_code, reason = "other tests use what these do not")]
-mod support;
+//! What an operator does about a deployment, by the commands as typed: dead letters looked at and sent again, state thrown away and scored
+//! anew.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +7,10 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{
+    Deployment, Facts, Line, OUTPUTS, PARTITIONS, Published, Stored, assert_same, generated,
+    scenarios, scoring, wait_until,
+};
 use goodfaith::kafka::{Delivery, Scoring};
 use goodfaith::model::Policy;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -20,10 +18,6 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
-use support::{
-    Deployment, Facts, Line, OUTPUTS, PARTITIONS, Published, Stored, assert_same, generated,
-    scenarios, scoring, wait_until,
-};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 

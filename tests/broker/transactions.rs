@@ -1,21 +1,14 @@
-//! How members of the group and their transactions give way to each other, shown on a real Apache Kafka: `make test-broker`, or
-//! `KAFKA_BOOTSTRAP=host:port cargo test --test transactions -- --ignored`. What the client library hides is shown on a broker that
-//! hangs up, beside `kafka::publisher`.
-
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[allow(dead_code, reason = "shared with the other tests on a broker")]
-mod support;
+//! How members of the group and their transactions give way to each other. What the client library hides is shown on a broker that hangs
+//! up, beside `kafka::publisher`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Deployment, Facts, PARTITIONS, assert_same, scenarios, wait_until};
 use goodfaith::kafka::GroupProtocol;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
-use support::{Deployment, Facts, PARTITIONS, assert_same, scenarios, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 const ANSWER: Duration = Duration::from_secs(30);

@@ -1,8 +1,5 @@
 //! `goodfaith policy publish` as it is called: what it checks before anything is written.
 
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 
 use assert_cmd::Command;

@@ -1,5 +1,4 @@
 //! `goodfaith demo` as a user starts it: the whole system in one process, to the end.
-#![cfg(feature = "service")]
 
 use assert_cmd::Command;
 

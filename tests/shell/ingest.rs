@@ -1,6 +1,4 @@
 //! Rows of files to events, as an operator does it: small files with the quirks real ones have.
-#![cfg(feature = "service")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::fs;
 use std::io::Write;

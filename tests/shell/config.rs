@@ -1,5 +1,4 @@
 //! What a configuration says when it is wrong, and what it never says.
-#![cfg(feature = "service")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -256,7 +255,7 @@ fn a_policy_is_looked_for_beside_the_file_and_checked() {
 
 #[test]
 fn the_sample_loads_and_names_every_setting() {
-    let sample = include_str!("../deploy/goodfaith.toml");
+    let sample = include_str!("../../deploy/goodfaith.toml");
     let config = Case::new(sample).loaded();
     assert!(config.kafka.create_topics);
     for line in config.to_toml().lines().filter(|line| line.contains(" = ")) {
@@ -267,7 +266,7 @@ fn the_sample_loads_and_names_every_setting() {
 
 #[test]
 fn the_sample_shows_the_defaults() {
-    let sample = include_str!("../deploy/goodfaith.toml");
+    let sample = include_str!("../../deploy/goodfaith.toml");
     let defaults = Case::new(MINIMAL).loaded().to_toml();
     for line in
         defaults.lines().filter(|line| line.contains(" = ") && !line.starts_with("create_topics"))

@@ -1,5 +1,4 @@
 //! The endpoints, driven in process: a thread stands for the worker, the router needs no network.
-#![cfg(feature = "service")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

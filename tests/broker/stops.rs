@@ -1,26 +1,19 @@
-//! What stops, pauses, drains and ticks do on a real Apache Kafka: `make test-broker`, or `KAFKA_BOOTSTRAP=host:port cargo test --test
-//! stops -- --ignored`. The oracle is a single-threaded engine over the same logs and the journal's ticks.
-
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
-mod support;
+//! What stops, pauses, drains and ticks do. The oracle reads the journal's ticks too.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{
+    Deployment, Facts, Line, PARTITIONS, Stored, assert_same, generated, scenarios, scoring,
+    wait_until,
+};
 use assert_cmd::Command;
 use goodfaith::kafka::{DeadLetterLimit, Observer, Service};
 use goodfaith::live::{Live, PartitionState};
 use goodfaith::wire::{self, Decision, JournalRecord};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use support::{
-    Deployment, Facts, Line, PARTITIONS, Stored, assert_same, generated, scenarios, scoring,
-    wait_until,
-};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 

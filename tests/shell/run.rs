@@ -1,5 +1,4 @@
 //! `goodfaith run` as a user starts it: what it checks, and the whole service against an embedded broker, ended by a signal.
-#![cfg(all(feature = "service", unix))]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,4 @@
 //! Policies as files: the presets that are shipped, the cases written in them, and the verbs that read them.
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,18 +1,12 @@
-//! Snapshots in an object store that speaks S3, a real one: `make test-s3` starts it beside a real Apache Kafka.
-
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[allow(dead_code, reason = "shared by several tests, each of which uses its share")]
-mod support;
+//! Snapshots in an object store that speaks S3, a real one: `make test-s3` starts it beside the real Apache Kafka.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Deployment, Facts, PARTITIONS, assert_same, generated, wait_until};
 use goodfaith::engine::Image;
 use goodfaith::snapshot::{Folder, Location, Note, Progress, Store, load};
 use goodfaith::wire::{Genesis, Manifest, SnapshotPoint};
-use support::{Deployment, Facts, PARTITIONS, assert_same, generated, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 

@@ -1,11 +1,5 @@
-//! What snapshots promise, shown on a real Apache Kafka (`make test-broker`): a partition comes back from one, on any machine that
-//! reaches the store, and publishes what it would have published without.
-
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[allow(dead_code, reason = "shared by several tests, each of which uses its share")]
-mod support;
+//! What snapshots promise: a partition comes back from one, on any machine that reaches the store, and publishes what it would have
+//! published without.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +8,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{
+    Deployment, Facts, Line, PARTITIONS, assert_same, generated, scenarios, tick, wait_until,
+};
 use goodfaith::snapshot::{Folder, Location, Progress, Store, load};
-use support::{Deployment, Facts, Line, PARTITIONS, assert_same, generated, scenarios, wait_until};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -84,7 +80,7 @@ fn after_a_kill_another_machine_goes_on_from_the_snapshots_and_passes_over_a_dam
     let mut process = deployment.spawn(&[]);
     wait_until("every partition has two snapshots", PATIENCE, || {
         // A tick moves partitions whose customers are silent, so that there is something to save.
-        deployment.produce(&[support::tick("2020-01-01T00:00:00Z")]);
+        deployment.produce(&[tick("2020-01-01T00:00:00Z")]);
         let found = manifests(folder.path());
         found.len() == partitions() && found.values().all(|manifests| manifests.len() >= 2)
     });

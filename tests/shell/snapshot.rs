@@ -1,8 +1,5 @@
 //! `goodfaith snapshot`, from the outside: what is there, whether it can be used, and what it is of.
 
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +13,7 @@ use goodfaith::wire::{self, Expect, Genesis, RecordRef, SnapshotPoint, policy_fi
 use serde_json::Value;
 use tempfile::TempDir;
 
-const EVENTS: &str = include_str!("vectors/amara.events.ndjson");
+const EVENTS: &str = include_str!("../vectors/amara.events.ndjson");
 
 fn point(offset_next: i64) -> SnapshotPoint {
     let policy = policy_fingerprint(&Policy::default());

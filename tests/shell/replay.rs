@@ -1,8 +1,5 @@
 //! Replay: the engine over files, whatever their packing, number of partitions, or the run.
 
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;

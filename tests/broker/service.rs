@@ -1,26 +1,19 @@
-//! What the service promises, shown on a real Apache Kafka: `make test-broker`, or `KAFKA_BOOTSTRAP=host:port cargo test --test broker
-//! -- --ignored`. The oracle is a single-threaded engine over the same logs; outputs are read under `read_committed`.
-
-#![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[allow(dead_code, reason = "shared with other tests, which use what these do not")]
-mod support;
+//! What the service publishes, whatever is done to its processes: what the oracle gives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{
+    Deployment, Facts, Line, Published, Stored, assert_same, generated, recorded, reference_change,
+    scenarios, tick, wait_until,
+};
 use goodfaith::engine::{Action, Effect, OutputBody, Reason};
 use goodfaith::model::Catalogue;
 use goodfaith::replay;
 use goodfaith::wire::{self, Decision, Encoding};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use support::{
-    Deployment, Facts, Line, Published, Stored, assert_same, generated, recorded, reference_change,
-    scenarios, tick, wait_until,
-};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 

@@ -1,5 +1,4 @@
 //! Explanations and commands about a customer, as a user types them, over files.
-#![cfg(feature = "service")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -167,4 +166,29 @@ fn a_command_that_cannot_be_is_refused_before_it_is_written() {
     assert_eq!((code, stderr.contains("`xyz` is no evidence id")), (2, true), "{stderr}");
     let (code, _, stderr) = goodfaith(&["erase", "ada", "--out", "-", "--source", "/goodfaith/x"]);
     assert_eq!((code, stderr.contains("own_output")), (2, true), "{stderr}");
+}
+
+#[test]
+fn every_verb_about_a_deployment_wants_one_named_be_it_in_the_environment() {
+    for verb in [
+        &["resume"][..],
+        &["drain"],
+        &["snapshot", "list"],
+        &["policy", "publish", "Cargo.toml"],
+        &["reset"],
+        &["dlq", "list"],
+        &["organisation"],
+    ] {
+        let (code, stdout, stderr) = goodfaith(verb);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{verb:?}: {stderr}");
+        assert!(stderr.contains("which deployment? --config goodfaith.toml"), "{stderr}");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_goodfaith"))
+        .args(["snapshot", "list"])
+        .env("GOODFAITH__SNAPSHOT__ENABLED", "false")
+        .env("GOODFAITH__KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
+        .output()
+        .expect("it runs");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(stderr.contains("snapshots are off"), "{stderr}");
 }
