@@ -49,8 +49,9 @@ faults: ## Hours of faults on a real Apache Kafka, and control runs without a sa
 	$(CARGO) test --features faults --test faults --no-run
 	$(KAFKA) with $(CARGO) test --features faults --test faults -- --ignored --exact long_plan --nocapture
 
-bench: ## How fast the service is, on a real Apache Kafka: about ten minutes
-	$(CARGO) bench --bench service --no-run && $(KAFKA) with $(CARGO) bench --bench service -- $(BENCH)
+# Flags go in BENCH; BENCH=--help lists them.
+bench: ## goodfaith beside Kafka Streams, Flink and a raw drain on a real Apache Kafka: docs/performance.md
+	$(CARGO) bench --bench harness --no-run && $(KAFKA) with $(CARGO) bench --bench harness -- $(BENCH)
 
 bench-snapshot: ## How long it takes to write and read the state of a million customers
 	$(CARGO) bench --bench snapshot

@@ -1,0 +1,62 @@
+//! Every system on the same bytes: events are stored in a real Apache Kafka, and goodfaith, other stream processors with the same subset
+//! (`../peers/README.md`) and a raw drain work through them in turn, round after round, each as a process of its own. A system whose outputs are
+//! not what goodfaith's engine makes of the records on one thread has no figure. Run by `make bench`; writes `docs/performance.md`.
+//!
+//! It measures what a user would see from outside. Where inside the time goes is for the other benches and a profiler.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a harness fails by panicking, and tells what it does"
+)]
+#![allow(missing_docs, reason = "a program; nothing is public")]
+
+mod args;
+mod broker;
+mod clock;
+mod drain;
+mod figures;
+mod latency;
+mod measure;
+mod oracle;
+mod plot;
+mod process;
+mod report;
+mod rounds;
+mod systems;
+mod workload;
+
+use clap::Parser as _;
+
+use args::{Args, Part, Role};
+use broker::Broker;
+use report::Document;
+use rounds::Harness;
+
+fn main() {
+    let args = Args::parse();
+    if let Some(Role::Drain { bootstrap, topic, partitions }) = &args.role {
+        return drain::run(&Broker { bootstrap: bootstrap.clone() }, topic, *partitions);
+    }
+    #[expect(clippy::disallowed_methods, reason = "how the harness is told of its broker")]
+    let bootstrap = std::env::var("KAFKA_BOOTSTRAP");
+    let bootstrap = bootstrap.expect("KAFKA_BOOTSTRAP names a broker: run `make bench`");
+    let document = Document::new(!args.dry);
+    let harness = Harness { args, broker: Broker { bootstrap }, document };
+    let begin = clock::now();
+    for (part, measure) in [
+        (Part::Compare, Harness::compare as fn(&Harness)),
+        (Part::Latency, Harness::latency),
+        (Part::Scaling, Harness::scaling),
+        (Part::Crash, Harness::crash),
+    ] {
+        if harness.args.asks_for(part) {
+            measure(&harness);
+            eprintln!(
+                "{part:?} is measured, {:.0} s after the start.",
+                begin.elapsed().as_secs_f64()
+            );
+        }
+    }
+}
