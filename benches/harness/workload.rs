@@ -83,6 +83,7 @@ impl Workload {
             source: source.into(),
             time: EventTime::from_millis(time_ms),
             causation_id: None,
+            trace: None,
             channel: has_origin.then(|| self.dice.word("channel", 8)),
             actor: has_origin.then(|| self.dice.actor()),
             body,
