@@ -58,7 +58,7 @@ bench-snapshot: ## How long it takes to write and read the state of a million cu
 
 bench-memory: ## How much memory a customer takes
 	for kind in typical light; do \
-	  _RJEM_MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0 $(CARGO) bench --bench memory -- --kind $$kind || exit 1; \
+	  MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0 $(CARGO) bench --bench memory -- --kind $$kind || exit 1; \
 	done
 
 BENCH_CORE := $(CARGO) bench --manifest-path benches/core/Cargo.toml

@@ -3,7 +3,7 @@
 //!
 //! The customers are one partition's, made by events a day apart as they would arrive: with what packing and unpacking again and again
 //! leaves unused. It measures no work: two figures, what the engine counts and what the system counts. The allocator should give pages
-//! back at once (`_RJEM_MALLOC_CONF`), as otherwise it does within some ten seconds: this ends sooner.
+//! back at once (`MALLOC_CONF`), as otherwise it does within some ten seconds: this ends sooner.
 
 #![allow(
     clippy::unwrap_used,
