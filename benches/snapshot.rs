@@ -24,6 +24,10 @@ use goodfaith::model::{Catalogue, Event, Policy};
 use goodfaith::snapshot::{Folder, Location, Note, Progress, Store, load};
 use goodfaith::wire::{Genesis, Held, SnapshotPoint};
 
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures snapshots of one partition.
 #[derive(Debug, Parser)]
 struct Args {

@@ -301,6 +301,11 @@ impl<'a> Customers<'a> {
 impl Iterator for Customers<'_> {
     type Item = (Arc<str>, Arc<[u8]>);
 
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.manifest.customers.saturating_sub(self.count);
+        (0, usize::try_from(left).ok())
+    }
+
     fn next(&mut self) -> Option<Self::Item> {
         while self.problem.is_none() {
             for (id, packed) in self.current.by_ref() {
