@@ -201,11 +201,11 @@ fn the_layout_is_that_of_its_number() {
         });
     }
     // A change of these bytes without a change of ENGINE is a change of what is packed: count LAYOUT up.
-    insta::assert_snapshot!(format!("layout {LAYOUT}: {:016x}", hash.digest()), @"layout 2: 4ec53c259e451205");
+    insta::assert_snapshot!(format!("layout {LAYOUT}: {:016x}", hash.digest()), @"layout 3: e265a3ed9aa455ca");
 }
 
 /// Bytes a customer takes at rest, with id and index, of a thousand to each of whom `events` (type and data; `{n}` is the customer's
-/// number) happened, a day apart.
+/// number) happened, a day apart. What the allocator and the tables leave unused comes on top: `benches/memory.rs` measures that too.
 fn bytes_at_rest(events: &[(&str, String)]) -> usize {
     const CUSTOMERS: usize = 1000;
     let mut engine = PartitionEngine::new(settings()).with_awake(1);
@@ -245,7 +245,7 @@ fn delivered(count: usize) -> impl Iterator<Item = (&'static str, String)> {
 }
 
 #[test]
-fn a_typical_customer_rests_in_a_kilobyte_and_a_half_and_one_of_five_evidences_in_600_bytes() {
+fn a_typical_customer_rests_in_a_kilobyte_and_one_of_five_evidences_in_400_bytes() {
     let promised = |k| {
         (
             "promise.made",
@@ -259,6 +259,6 @@ fn a_typical_customer_rests_in_a_kilobyte_and_a_half_and_one_of_five_evidences_i
     typical.extend([promised(1), promised(2)]);
     let (typical, light) =
         (bytes_at_rest(&typical), bytes_at_rest(&delivered(5).collect::<Vec<_>>()));
-    assert!(typical <= 1536, "{typical}");
-    assert!(light <= 600, "{light}");
+    assert!(typical <= 1024, "{typical}");
+    assert!(light <= 400, "{light}");
 }

@@ -13,7 +13,7 @@ use crate::model::customer::Customer;
 use crate::model::section::{self, Pack};
 
 /// Changes whenever the packed bytes of any customer, or of what else an engine owns, would: bytes of another layout say nothing.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// The packed bytes begin with the earliest deadline, so that it can be read alone.
 const DEADLINE_BYTES: usize = size_of::<i64>();

@@ -10,6 +10,7 @@ use super::account::Accounts;
 use super::event::{Attested, ConsentScope};
 use super::fact::Fact;
 use super::failure::FailureSlot;
+use super::held::HeldEvidence;
 use super::loyalty::Loyalty;
 use super::opinion::BetaPair;
 use super::organisation::{InternalOutcome, Origin, Standing};
@@ -121,29 +122,6 @@ pub struct Overflows {
     pub trial: u64,
     /// Guarantees not opened.
     pub guarantee: u64,
-}
-
-/// Direct evidence in the ring.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HeldEvidence {
-    /// What it says. Its id is not held, but told by its class and key.
-    pub evidence: Evidence,
-    /// Where it was counted.
-    pub origin: Origin,
-    /// Taken back: its id stays, so it cannot return.
-    pub is_retracted: bool,
-}
-
-impl HeldEvidence {
-    /// Names it.
-    pub fn id(&self) -> EvidenceId {
-        EvidenceId::new(self.evidence.class, &self.evidence.key)
-    }
-
-    /// Of one class about one thing there is one evidence: this one?
-    fn is_about(&self, class: Class, key: &str) -> bool {
-        self.evidence.class == class && *self.evidence.key == *key
-    }
 }
 
 /// A promise the firm made to itself.

@@ -8,6 +8,7 @@ pub mod event;
 pub mod explain;
 pub mod fact;
 pub mod failure;
+pub mod held;
 pub mod interval;
 pub mod lateness;
 pub mod loyalty;

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub const RING_LENGTH: usize = 64;
 
 /// The last [`RING_LENGTH`] entries, oldest first; when full, the oldest leaves.
-#[derive(Debug, Clone, PartialEq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Ring<T>(VecDeque<T>);
 
 impl<T> Default for Ring<T> {
@@ -20,6 +20,16 @@ impl<T> Default for Ring<T> {
 }
 
 impl<T> Ring<T> {
+    /// An empty one, with room for `entries`, but no more than it holds.
+    pub fn with_room(entries: usize) -> Self {
+        Self(VecDeque::with_capacity(entries.min(RING_LENGTH)))
+    }
+
+    /// The newest.
+    pub fn last(&self) -> Option<&T> {
+        self.0.back()
+    }
+
     /// Takes `entry` in.
     pub fn push(&mut self, entry: T) {
         if self.0.len() == RING_LENGTH {
@@ -29,7 +39,7 @@ impl<T> Ring<T> {
     }
 
     /// Oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
         self.0.iter()
     }
 
