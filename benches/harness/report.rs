@@ -274,6 +274,7 @@ pub(crate) fn restarts(document: &Document, about: &str, cases: &[Restarted]) {
         "\n| customers | member | kill to ready, s | kill to a commit of every partition, s | reading snapshots, s a million customers | read, MB | processor seconds when ready | resident then, MiB |\n|--:|---|--:|--:|--:|--:|--:|--:|\n",
     );
     for Restarted { customers, returns } in cases {
+        let millions = *customers as f64 / 1e6;
         let customers = number(*customers as f64);
         let returns = match returns {
             Ok(returns) => returns,
@@ -283,18 +284,18 @@ pub(crate) fn restarts(document: &Document, about: &str, cases: &[Restarted]) {
             }
         };
         for member in Member::ALL {
-            let of = |figure: fn(&Return) -> f64| {
+            let of = |figure: &dyn Fn(&Return) -> f64| {
                 Spread::of(returns.iter().filter(|back| back.member == member).map(figure))
             };
             writeln!(
                 text,
                 "| {customers} | {member} | {} | {} | {} | {} | {} | {} |",
-                of(|back| back.ready_seconds),
-                of(|back| back.committed_seconds),
-                of(Return::load_seconds_per_million),
-                of(|back| back.load_bytes / 1e6),
-                of(|back| back.usage.cpu_seconds),
-                of(|back| back.usage.resident_kib / 1024.0),
+                of(&|back| back.ready_seconds),
+                of(&|back| back.committed_seconds),
+                of(&|back| back.load_seconds / millions),
+                of(&|back| back.load_bytes / 1e6),
+                of(&|back| back.usage.cpu_seconds),
+                of(&|back| back.usage.resident_kib / 1024.0),
             )
             .unwrap();
         }

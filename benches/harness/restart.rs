@@ -60,15 +60,8 @@ pub(crate) struct Return {
     /// Reading snapshots, all partitions added up; some are read at the same time.
     pub(crate) load_seconds: f64,
     pub(crate) load_bytes: f64,
-    pub(crate) customers: f64,
     /// What the new process had used when it was ready.
     pub(crate) usage: Usage,
-}
-
-impl Return {
-    pub(crate) fn load_seconds_per_million(&self) -> f64 {
-        self.load_seconds * 1e6 / self.customers
-    }
 }
 
 /// What is handled before, and what arrives meanwhile.
@@ -182,7 +175,6 @@ impl Restarts<'_> {
             committed_seconds,
             load_seconds: metric(&metrics, "goodfaith_snapshot_load_duration_seconds_sum"),
             load_bytes: metric(&metrics, "goodfaith_snapshot_bytes_read_total"),
-            customers: metric(&metrics, "goodfaith_customers"),
             usage,
         };
         Ok((process, returned))
