@@ -14,12 +14,16 @@ Examples:
       All parts at the default size, five rounds.
   make bench BENCH='--only compare --events 20000000 --limit 900'
       The comparison at full size.
+  make bench BENCH='--only latency --snapshots --customers 1000000 --primed 2000000'
+      What snapshots do to latency.
+  make bench BENCH='--only restart --large --rounds 3'
+      Back after a kill with a million customers, and with ten.
   make bench BENCH='--events 100000 --customers 10000 --rounds 1 --dry'
       A trial: a minute or two, and the documentation stays as it is.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) role: Option<Role>,
-    /// What to measure; if not said, all but crash
+    /// What to measure; if not said, all but crash and restart
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
     /// Systems, by the names the table shows; if not said, all are compared, and goodfaith is timed under load
@@ -64,7 +68,19 @@ pub(crate) struct Args {
     /// Seconds counted of each run under load
     #[arg(long, default_value_t = 10)]
     pub(crate) load_seconds: u64,
-    /// A case of scaling with ten million customers, which takes minutes and memory
+    /// Records handled before an open loop begins
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) primed: usize,
+    /// In an open loop, time goodfaith without snapshots, with the usual ones, and with one being written all the time
+    #[arg(long)]
+    pub(crate) snapshots: bool,
+    /// Events of each customer before a restart
+    #[arg(long, default_value_t = 5)]
+    pub(crate) each: u64,
+    /// session.timeout.ms of the process that is killed before a restart
+    #[arg(long, default_value_t = 45_000)]
+    pub(crate) session_ms: u32,
+    /// A case of scaling or restart with ten million customers, which takes minutes and memory
     #[arg(long)]
     pub(crate) large: bool,
     /// Leave the documentation as it is
@@ -92,6 +108,8 @@ pub(crate) enum Part {
     Latency,
     /// goodfaith alone on other topics
     Scaling,
+    /// How soon goodfaith is back after a kill -9
+    Restart,
     /// No figure: whether what is published is right after a kill -9 in the middle
     Crash,
 }
@@ -111,6 +129,7 @@ fn load(text: &str) -> Result<(u32, f64), String> {
 impl Args {
     /// Is this part to be measured?
     pub(crate) fn asks_for(&self, part: Part) -> bool {
-        self.only.contains(&part) || self.only.is_empty() && part != Part::Crash
+        self.only.contains(&part)
+            || self.only.is_empty() && !matches!(part, Part::Crash | Part::Restart)
     }
 }

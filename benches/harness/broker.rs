@@ -146,10 +146,14 @@ pub(crate) struct Follower {
 impl Follower {
     /// Records below the committed offsets of all partitions; `None` if the coordinator does not answer.
     pub(crate) fn done(&self) -> Option<u64> {
+        u64::try_from(self.offsets()?.iter().sum::<i64>()).ok()
+    }
+
+    /// The committed offset of each partition, 0 where there is none; `None` if the coordinator does not answer.
+    pub(crate) fn offsets(&self) -> Option<Vec<i64>> {
         let found = self.reader.committed_offsets(self.partitions.clone(), Duration::from_secs(5));
         let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
-        let sum: i64 = found.ok()?.elements().iter().map(|at| offset(at.offset())).sum();
-        u64::try_from(sum).ok()
+        Some(found.ok()?.elements().iter().map(|at| offset(at.offset())).collect())
     }
 }
 

@@ -22,14 +22,14 @@ use crate::workload::{Record, event_index};
 /// Says when a record should have been sent; peers copy it to what they publish.
 const INTENDED: &str = "intended";
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Records that only show that the system has begun.
-const PRIMING: usize = 1_000;
 
 /// How often to commit, how hard, and how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) commit_ms: u32,
     pub(crate) events_per_second: f64,
+    /// Records that come first, and show that the system has begun.
+    pub(crate) primed: usize,
     /// Not counted: caches are cold.
     pub(crate) warm: Duration,
     pub(crate) counted: Duration,
@@ -39,12 +39,12 @@ impl Load {
     /// How many records it takes.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
     pub(crate) fn records(self) -> usize {
-        PRIMING + ((self.warm + self.counted).as_secs_f64() * self.events_per_second) as usize
+        self.primed + ((self.warm + self.counted).as_secs_f64() * self.events_per_second) as usize
     }
 
     /// When the record at `index` is due, after the load begins.
     fn due(self, index: usize) -> Duration {
-        Duration::from_secs_f64(index.saturating_sub(PRIMING) as f64 / self.events_per_second)
+        Duration::from_secs_f64(index.saturating_sub(self.primed) as f64 / self.events_per_second)
     }
 }
 
@@ -96,12 +96,12 @@ fn under_load(
 ) -> Result<Latency, String> {
     let (broker, input) = (launch.broker, launch.input());
     let mut process = Process::start(&mut system.command(launch))?;
-    broker.fill(&input, records[..PRIMING].iter().cloned());
+    broker.fill(&input, records[..load.primed].iter().cloned());
     let follower = broker.follow(&launch.group, &input, launch.partitions);
     let has_done = |count: usize| {
         clock::wait_until(PATIENCE, || follower.done().is_some_and(|done| count as u64 <= done))
     };
-    if !has_done(PRIMING) {
+    if !has_done(load.primed) {
         return Err(format!("the first records were not done within {PATIENCE:?}"));
     }
     let begin = clock::now();
@@ -111,7 +111,7 @@ fn under_load(
         let is_over = Arc::clone(&is_over);
         thread::spawn(move || reader.times(&is_over))
     };
-    let sending = generate(broker, &input, &records[PRIMING..], begin, load);
+    let sending = generate(broker, &input, &records[load.primed..], begin, load);
     let is_done = has_done(records.len());
     is_over.store(true, Ordering::Relaxed);
     let times = reading.join().unwrap();
@@ -145,7 +145,7 @@ fn generate(
         .unwrap();
     let mut lateness = Vec::with_capacity(records.len());
     for (index, record) in records.iter().enumerate() {
-        let due = load.due(index + PRIMING);
+        let due = load.due(index + load.primed);
         while begin.elapsed() < due {
             producer.poll(Duration::ZERO);
             thread::sleep(Duration::from_micros(500));
@@ -214,7 +214,7 @@ fn due(message: &BorrowedMessage<'_>, load: Load) -> Option<Duration> {
         return Some(Duration::from_micros(u64::from_be_bytes(intended.try_into().ok()?)));
     }
     let index = usize::try_from(event_index(value("ce_causationid")?)?).ok()?;
-    (PRIMING <= index).then(|| load.due(index))
+    (load.primed <= index).then(|| load.due(index))
 }
 
 /// The floor: what a transaction with one record takes, one after another at the commit interval, while the broker takes in the same load.
@@ -228,7 +228,7 @@ pub(crate) fn floor(broker: &Broker, prefix: &str, records: &[Record], load: Loa
         let (broker, output, is_over) = (broker.clone(), output.clone(), Arc::clone(&is_over));
         thread::spawn(move || transactions(&broker, &output, begin, load, &is_over))
     };
-    generate(broker, &input, &records[PRIMING..], begin, load);
+    generate(broker, &input, &records[load.primed..], begin, load);
     is_over.store(true, Ordering::Relaxed);
     let times = committing.join().unwrap();
     broker.remove(|topic| topic == input || topic == output);

@@ -23,6 +23,7 @@ mod oracle;
 mod plot;
 mod process;
 mod report;
+mod restart;
 mod rounds;
 mod systems;
 mod workload;
@@ -49,6 +50,7 @@ fn main() {
         (Part::Compare, Harness::compare as fn(&Harness)),
         (Part::Latency, Harness::latency),
         (Part::Scaling, Harness::scaling),
+        (Part::Restart, Harness::restart),
         (Part::Crash, Harness::crash),
     ] {
         if harness.args.asks_for(part) {

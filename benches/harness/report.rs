@@ -9,6 +9,7 @@ use crate::figures::{Spread, number};
 use crate::latency::{Latency, Load, Quantiles};
 use crate::measure::Run;
 use crate::plot;
+use crate::restart::{Member, Return};
 use crate::systems::System;
 
 /// The runs of one system, or why there is none.
@@ -32,7 +33,14 @@ impl Measured {
 pub(crate) struct Loaded {
     pub(crate) load: Load,
     pub(crate) floors: Vec<Quantiles>,
-    pub(crate) systems: Vec<(System, Result<Vec<Latency>, String>)>,
+    /// By name.
+    pub(crate) systems: Vec<(String, Result<Vec<Latency>, String>)>,
+}
+
+/// The restarts with as many customers, or why there are none.
+pub(crate) struct Restarted {
+    pub(crate) customers: u64,
+    pub(crate) returns: Result<Vec<Return>, String>,
 }
 
 /// The runs of one case of scaling.
@@ -210,7 +218,7 @@ fn goals(all: &[Measured]) -> String {
 }
 
 /// Latency under each load, beside the floor of the same round.
-pub(crate) fn latencies(document: &Document, about: &str, loads: &[Loaded]) {
+pub(crate) fn latencies(document: &Document, part: &str, about: &str, loads: &[Loaded]) {
     let mut text = circumstances(about);
     text.push_str(
         "\n| load | | median, ms | 99 %, ms | 99.9 %, ms | generator late, 99 %, ms | goal for 99 % | |\n|---|---|--:|--:|--:|--:|--:|---|\n",
@@ -256,7 +264,46 @@ pub(crate) fn latencies(document: &Document, about: &str, loads: &[Loaded]) {
             .unwrap();
         }
     }
-    document.put("latency", &text);
+    document.put(part, &text);
+}
+
+/// How soon goodfaith is back, by customers and by what the group knows of the process killed.
+pub(crate) fn restarts(document: &Document, about: &str, cases: &[Restarted]) {
+    let mut text = circumstances(about);
+    text.push_str(
+        "\n| customers | member | kill to ready, s | kill to a commit of every partition, s | reading snapshots, s a million customers | read, MB | processor seconds when ready | resident then, MiB |\n|--:|---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for Restarted { customers, returns } in cases {
+        let millions = *customers as f64 / 1e6;
+        let customers = number(*customers as f64);
+        let returns = match returns {
+            Ok(returns) => returns,
+            Err(why) => {
+                writeln!(text, "| {customers} | no figure: {why} | | | | | | |").unwrap();
+                continue;
+            }
+        };
+        for member in Member::ALL {
+            let of = |figure: &dyn Fn(&Return) -> f64| {
+                Spread::of(returns.iter().filter(|back| back.member == member).map(figure))
+            };
+            writeln!(
+                text,
+                "| {customers} | {member} | {} | {} | {} | {} | {} | {} |",
+                of(&|back| back.ready_seconds),
+                of(&|back| back.committed_seconds),
+                of(&|back| back.load_seconds / millions),
+                of(&|back| back.load_bytes / 1e6),
+                of(&|back| back.usage.cpu_seconds),
+                of(&|back| back.usage.resident_kib / 1024.0),
+            )
+            .unwrap();
+        }
+    }
+    text.push_str(
+        "\nReading is the sum over partitions, one on each processor at a time. A static member takes the place of the dead one at once; a dynamic one waits for the dead one's session to time out.\n",
+    );
+    document.put("restart", &text);
 }
 
 /// goodfaith alone, by partitions, workers, customers and skew.

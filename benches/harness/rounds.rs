@@ -10,12 +10,17 @@ use crate::figures;
 use crate::latency::{self, Latency, Load};
 use crate::measure::{self, Run};
 use crate::oracle::{self, Changes};
-use crate::report::{self, Case, Document, Loaded, Measured};
-use crate::systems::{ALL, Launch, System, events_topic, policy_file};
+use crate::report::{self, Case, Document, Loaded, Measured, Restarted};
+use crate::restart;
+use crate::systems::{ALL, Launch, Snapshots, System, events_topic, policy_file};
 use crate::workload::{Record, Settings, Workload};
 
 /// Not counted of a run under load.
 const WARM_SECONDS: u64 = 5;
+/// Events a second that go on to arrive while goodfaith is killed and comes back.
+const TRICKLE: u64 = 1_000;
+/// For how many seconds there are such events.
+const TRICKLE_SECONDS: u64 = 7_200;
 
 /// Everything a part needs.
 pub(crate) struct Harness {
@@ -36,7 +41,7 @@ struct Stored {
 impl Harness {
     fn settings(&self, events: u64) -> Settings {
         let Args { seed, customers, zipf, .. } = self.args;
-        Settings { seed, events, customers, zipf, hot: 0.0 }
+        Settings { seed, events, customers, zipf, hot: 0.0, in_turn: false }
     }
 
     /// All systems on one topic, in turn.
@@ -111,6 +116,7 @@ impl Harness {
             commit_ms: self.args.commit_ms,
             memory_mib: self.args.memory_mib,
             state: state.path().to_owned(),
+            snapshots: Snapshots::Usual,
         }
     }
 
@@ -141,53 +147,71 @@ impl Harness {
     pub(crate) fn latency(&self) {
         let loads: Vec<Loaded> = self.args.loads.iter().map(|load| self.load(*load)).collect();
         let about = format!(
-            "Open loop: from when an event should have been sent to when a `read_committed` reader has its score change; {} s counted a run after {} s to warm up, {} customers; {} rounds.",
-            self.args.load_seconds, WARM_SECONDS, self.args.customers, self.args.rounds,
+            "Open loop: from when an event should have been sent to when a `read_committed` reader has its score change; {} s counted a run after {} records and {} s to warm up, {} customers; {} rounds.",
+            self.args.load_seconds,
+            self.args.primed,
+            WARM_SECONDS,
+            self.args.customers,
+            self.args.rounds,
         );
-        report::latencies(&self.document, &about, &loads);
+        let part = if self.args.snapshots { "snapshots" } else { "latency" };
+        report::latencies(&self.document, part, &about, &loads);
     }
 
     fn load(&self, (commit_ms, events_per_second): (u32, f64)) -> Loaded {
         let load = Load {
             commit_ms,
             events_per_second,
+            primed: self.args.primed,
             warm: Duration::from_secs(WARM_SECONDS),
             counted: Duration::from_secs(self.args.load_seconds),
         };
         let settings = self.settings(load.records() as u64);
         let records: Vec<Record> = Workload::new(settings).collect();
-        let unmeasured = |system: System| {
-            (system, system.build().map(|()| Vec::new()).map_err(|why| missing(system, why)))
+        let unmeasured = |(system, snapshots): (System, Snapshots)| {
+            let runs = system.build().map(|()| Vec::new()).map_err(|why| missing(system, why));
+            (system, snapshots, runs)
         };
         let mut systems: Vec<_> = self.timed().into_iter().map(unmeasured).collect();
         let mut floors = Vec::new();
         for round in 0..self.args.rounds.get() {
             floors.push(latency::floor(&self.broker, "floor", &records, load));
-            for (system, runs) in &mut systems {
+            for (system, snapshots, runs) in &mut systems {
                 let Ok(done) = runs else { continue };
-                match self.run_loaded(*system, round, &records, load) {
+                match self.run_loaded(*system, *snapshots, round, &records, load) {
                     Ok(run) => {
-                        let p99 = run.output.p99;
-                        eprintln!("round {}: {system}: 99 % within {p99:.1} ms", round + 1);
+                        let (p99, round) = (run.output.p99, round + 1);
+                        eprintln!("round {round}: {system}, {snapshots}: 99 % within {p99:.1} ms");
                         done.push(run);
                     }
                     Err(why) => *runs = Err(missing(*system, why)),
                 }
             }
         }
-        Loaded { load, floors, systems }
+        let named = |(system, snapshots, runs): (System, Snapshots, _)| {
+            let is_told = self.args.snapshots;
+            let name = if is_told { format!("{system}, {snapshots}") } else { system.to_string() };
+            (name, runs)
+        };
+        Loaded { load, floors, systems: systems.into_iter().map(named).collect() }
     }
 
-    fn timed(&self) -> Vec<System> {
+    fn timed(&self) -> Vec<(System, Snapshots)> {
+        let exactly_once = System::Goodfaith { is_exactly_once: true };
         match &self.args.systems[..] {
-            [] => vec![System::Goodfaith { is_exactly_once: true }],
-            chosen => chosen.iter().copied().filter(|system| *system != System::Drain).collect(),
+            _ if self.args.snapshots => Snapshots::ALL.map(|when| (exactly_once, when)).to_vec(),
+            [] => vec![(exactly_once, Snapshots::Usual)],
+            chosen => {
+                let timed = chosen.iter().filter(|system| **system != System::Drain);
+                timed.map(|system| (*system, Snapshots::Usual)).collect()
+            }
         }
     }
 
     fn run_loaded(
         &self,
         system: System,
+        snapshots: Snapshots,
         round: usize,
         records: &[Record],
         load: Load,
@@ -196,12 +220,13 @@ impl Harness {
         let launch = Launch {
             broker: &self.broker,
             prefix: "latency",
-            group: format!("latency-{system}-{}-{round}", load.commit_ms),
+            group: format!("latency-{system}-{snapshots:?}-{}-{round}", load.commit_ms),
             partitions: self.args.partitions,
             threads: self.threads(system),
             commit_ms: load.commit_ms,
             memory_mib: self.args.memory_mib,
             state: state.path().to_owned(),
+            snapshots,
         };
         latency::run(system, &launch, records, load)
     }
@@ -250,6 +275,46 @@ impl Harness {
             cases.push(Case { name, measured: Measured { system, runs } });
         }
         self.discard(&stored);
+    }
+
+    /// How soon goodfaith is back after a kill.
+    pub(crate) fn restart(&self) {
+        let mut customers = vec![self.args.customers];
+        customers.extend(self.args.large.then_some(10_000_000));
+        let cases: Vec<Restarted> =
+            customers.into_iter().map(|customers| self.restarted(customers)).collect();
+        let Args { each, session_ms, partitions, workers, rounds, .. } = self.args;
+        let about = format!(
+            "kill -9 of goodfaith (exactly once, {workers} worker(s)) while {TRICKLE} events a second arrive; {each} events of each customer before, {partitions} partitions, snapshots in a local folder; session.timeout.ms = {session_ms}; {rounds} kills a row.",
+        );
+        report::restarts(&self.document, &about, &cases);
+    }
+
+    fn restarted(&self, customers: u64) -> Restarted {
+        let system = System::Goodfaith { is_exactly_once: true };
+        let preloaded = customers * self.args.each;
+        let events = preloaded + TRICKLE * TRICKLE_SECONDS;
+        let settings = Settings { customers, in_turn: true, ..self.settings(events) };
+        let state = tempfile::tempdir().unwrap();
+        let launch = Launch {
+            broker: &self.broker,
+            prefix: "restart",
+            group: format!("restart-{customers}"),
+            partitions: self.args.partitions,
+            threads: self.threads(system),
+            commit_ms: self.args.commit_ms,
+            memory_mib: self.args.memory_mib,
+            state: state.path().to_owned(),
+            snapshots: Snapshots::Usual,
+        };
+        let load = restart::Load {
+            workload: Workload::new(settings),
+            preloaded,
+            events_per_second: TRICKLE as f64,
+            session_ms: self.args.session_ms,
+        };
+        let returns = restart::run(launch, load, self.args.rounds.get());
+        Restarted { customers, returns: returns.map_err(|why| missing(system, why)) }
     }
 
     /// Whether what each system publishes is right after a kill.

@@ -48,6 +48,39 @@ impl fmt::Display for System {
     }
 }
 
+/// When goodfaith writes snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Snapshots {
+    /// At the default interval.
+    Usual,
+    Never,
+    /// So often that one is being written all the time.
+    Always,
+}
+
+impl Snapshots {
+    pub(crate) const ALL: [Self; 3] = [Self::Never, Self::Usual, Self::Always];
+
+    /// The setting, where it is not the default.
+    const fn setting(self) -> Option<&'static str> {
+        match self {
+            Self::Usual => None,
+            Self::Never => Some("snapshot.enabled=false"),
+            Self::Always => Some("snapshot.interval=1s"),
+        }
+    }
+}
+
+impl fmt::Display for Snapshots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Usual => "snapshots at the default interval",
+            Self::Never => "no snapshots",
+            Self::Always => "snapshots all the time",
+        })
+    }
+}
+
 /// What a run is started with.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch<'a> {
@@ -60,6 +93,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) commit_ms: u32,
     pub(crate) memory_mib: u32,
     pub(crate) state: PathBuf,
+    pub(crate) snapshots: Snapshots,
 }
 
 impl Launch<'_> {
@@ -167,6 +201,9 @@ fn goodfaith(launch: &Launch<'_>, is_exactly_once: bool) -> Command {
         "log.filter=error".to_owned(),
     ] {
         command.args(["--set", &setting]);
+    }
+    if let Some(setting) = launch.snapshots.setting() {
+        command.args(["--set", setting]);
     }
     command
 }

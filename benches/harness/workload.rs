@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) zipf: f64,
     /// The share of the events that one customer has besides its own by Zipf's law, 0 to 1.
     pub(crate) hot: f64,
+    /// Customers come one after another instead, so that all have as many events.
+    pub(crate) in_turn: bool,
 }
 
 /// One record to store.
@@ -62,6 +64,9 @@ impl Workload {
     }
 
     fn customer(&mut self) -> Arc<str> {
+        if self.settings.in_turn {
+            return customer_name(self.made % self.settings.customers).into();
+        }
         let is_hot = self.dice.unit() < self.settings.hot;
         let rank = if is_hot { 0 } else { self.zipf.draw(&mut self.dice) };
         customer_name(rank).into()

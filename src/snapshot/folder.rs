@@ -111,7 +111,8 @@ impl<'a> Folder<'a> {
 
     pub(super) fn manifest(&self, name: &SnapshotName) -> Result<Manifest, Unusable> {
         let object = name.manifest();
-        let bytes = self.read(&object, MANIFEST_BYTES_MAX)?;
+        let mut bytes = Vec::new();
+        self.read(&object, MANIFEST_BYTES_MAX, &mut bytes)?;
         let manifest = Manifest::decode(&bytes).map_err(|error| Unusable::Damaged {
             object: object.clone(),
             error: error.to_string(),
@@ -122,11 +123,16 @@ impl<'a> Folder<'a> {
         if is_named { Ok(manifest) } else { Err(Unusable::Misplaced) }
     }
 
-    /// The bytes of an object that must be there.
-    pub(super) fn read(&self, object: &str, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
-        match self.patiently(|| self.store.read(&self.place(object), bytes_max)) {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(Unusable::Missing { object: object.to_owned() }),
+    /// Reads an object that must be there into `bytes`, in the place of what is there.
+    pub(super) fn read(
+        &self,
+        object: &str,
+        bytes_max: u64,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Unusable> {
+        match self.patiently(|| self.store.read(&self.place(object), bytes_max, bytes)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Unusable::Missing { object: object.to_owned() }),
             Err(error) => Err(Unusable::Unreachable(error.to_string())),
         }
     }

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::vec;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashSet;
@@ -13,7 +12,7 @@ use thiserror::Error;
 use super::folder::Folder;
 use super::name::SnapshotName;
 use super::store::StoreError;
-use crate::wire::{Genesis, Held, Manifest, Part, PartDigest, Step};
+use crate::wire::{Genesis, Held, Manifest, PartDigest, PartReader, Step};
 
 /// Why a snapshot is passed over.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -203,10 +202,22 @@ pub struct Customers<'a> {
     /// The next part to read: how many steps are left, the one it is of among them, and its number.
     steps_left: usize,
     part: usize,
-    current: vec::IntoIter<Held>,
+    current: Option<Current>,
+    /// Room for a part, while none is read.
+    room: Vec<u8>,
+    /// Of all steps but the base, which is read last and has each customer once.
     seen: HashSet<Arc<str>, FixedState>,
     count: u64,
     problem: Option<Unusable>,
+}
+
+/// The part being read.
+#[derive(Debug)]
+struct Current {
+    reader: PartReader<Vec<u8>>,
+    object: String,
+    /// It is of the step that rests on none.
+    is_base: bool,
 }
 
 impl<'a> Customers<'a> {
@@ -217,7 +228,8 @@ impl<'a> Customers<'a> {
             progress,
             steps_left: manifest.steps.len(),
             part: 0,
-            current: Vec::new().into_iter(),
+            current: None,
+            room: Vec::new(),
             seen: HashSet::default(),
             count: 0,
             problem: None,
@@ -226,55 +238,80 @@ impl<'a> Customers<'a> {
 
     /// What the engine owns besides its customers: it comes first in the newest step, which is read first.
     fn engine(&mut self) -> Result<Vec<u8>, Unusable> {
-        let mut engine = Vec::new();
-        let steps = self.steps_left;
-        while self.steps_left == steps {
-            let Some(part) = self.next_part()? else { break };
-            engine.extend(part.engine);
-            if !part.customers.is_empty() {
-                self.current = part.customers.into_iter();
+        let (mut engine, steps) = (Vec::new(), self.steps_left);
+        while self.steps_left == steps
+            && let Some(Current { reader, object, .. }) = self.open_next()?
+        {
+            if reader.engine(&mut engine).map_err(|error| damaged(object, &error))? {
                 break;
             }
         }
         Ok(engine)
     }
 
-    /// The next part in order; `None` after the last.
-    fn next_part(&mut self) -> Result<Option<Part>, Unusable> {
+    /// Opens the next part in order; `None` after the last.
+    fn open_next(&mut self) -> Result<Option<&mut Current>, Unusable> {
         if self.progress.is_cancelled() {
             return Err(Unusable::Cancelled);
         }
+        if let Some(current) = self.current.take() {
+            self.room = current.reader.into_bytes();
+        }
         let Some(at) = self.steps_left.checked_sub(1) else { return Ok(None) };
         let (step, number) = (&self.manifest.steps[at], self.part);
-        let part = self.read(at, step, number)?;
+        let current = self.open(at, step, number)?;
         self.progress.bytes.fetch_add(step.parts[number].bytes, Ordering::Relaxed);
         self.part += 1;
         if self.part == step.parts.len() {
             (self.steps_left, self.part) = (at, 0);
         }
-        Ok(Some(part))
+        Ok(Some(self.current.insert(current)))
     }
 
-    fn read(&self, at: usize, step: &Step, number: usize) -> Result<Part, Unusable> {
+    fn open(&mut self, at: usize, step: &Step, number: usize) -> Result<Current, Unusable> {
         let object = SnapshotName::of(step).part(number);
-        let damaged = |error: &dyn ToString| Unusable::Damaged {
-            object: object.clone(),
-            error: error.to_string(),
-        };
+        let mut bytes = std::mem::take(&mut self.room);
         let digest = step.parts[number];
-        let bytes = self.folder.read(&object, digest.bytes)?;
+        self.folder.read(&object, digest.bytes, &mut bytes)?;
         if PartDigest::of(&bytes) != digest {
-            return Err(damaged(&"its size or checksum is not the manifest's"));
+            return Err(damaged(&object, &"its size or checksum is not the manifest's"));
         }
-        let part = Part::decode(&bytes).map_err(|error| damaged(&error))?;
+        let reader = PartReader::new(bytes).map_err(|error| damaged(&object, &error))?;
         let rests_on = at.checked_sub(1).map(|before| self.manifest.steps[before].id);
-        let (header, genesis) = (&part.header, &self.manifest.point.genesis);
+        let (header, genesis) = (reader.header(), &self.manifest.point.genesis);
         let is_here = (header.step, header.rests_on) == (step.id, rests_on)
             && usize::try_from(header.number) == Ok(number)
             && &header.point.genesis == genesis
             // A step may rest on one of the engine before: a drained deployment goes on from it.
             && header.point.layout == self.manifest.point.layout;
-        if is_here { Ok(part) } else { Err(damaged(&"it belongs elsewhere")) }
+        if is_here {
+            Ok(Current { reader, object, is_base: at == 0 })
+        } else {
+            Err(damaged(&object, &"it belongs elsewhere"))
+        }
+    }
+
+    /// The next customer, in whichever form, and whether it is of the base; `None` after the last.
+    fn next_held(&mut self) -> Result<Option<(Held, bool)>, Unusable> {
+        loop {
+            if let Some(Current { reader, object, is_base }) = &mut self.current
+                && let Some(held) = reader.customer().map_err(|error| damaged(object, &error))?
+            {
+                return Ok(Some((held, *is_base)));
+            }
+            if self.open_next()?.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether a newer form of it was read before.
+    fn is_seen(&mut self, id: &Arc<str>, is_base: bool) -> bool {
+        if is_base {
+            !self.seen.is_empty() && self.seen.contains(id)
+        } else {
+            !self.seen.insert(Arc::clone(id))
+        }
     }
 
     /// Customers that have been taken.
@@ -308,23 +345,23 @@ impl Iterator for Customers<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.problem.is_none() {
-            for (id, packed) in self.current.by_ref() {
-                // Of a base that nothing was read before, all is the newest.
-                let is_alone = self.manifest.steps.len() == 1;
-                if !is_alone && !self.seen.insert(Arc::clone(&id)) {
-                    continue;
+            match self.next_held() {
+                Ok(Some(((id, packed), is_base))) => {
+                    if !self.is_seen(&id, is_base)
+                        && let Some(packed) = packed
+                    {
+                        self.count += 1;
+                        return Some((id, packed));
+                    }
                 }
-                if let Some(packed) = packed {
-                    self.count += 1;
-                    return Some((id, packed));
-                }
-            }
-            match self.next_part() {
-                Ok(Some(part)) => self.current = part.customers.into_iter(),
                 Ok(None) => return None,
                 Err(problem) => self.problem = Some(problem),
             }
         }
         None
     }
+}
+
+fn damaged(object: &str, error: &dyn ToString) -> Unusable {
+    Unusable::Damaged { object: object.to_owned(), error: error.to_string() }
 }

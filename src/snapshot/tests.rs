@@ -148,7 +148,8 @@ fn objects(store: &Store) -> BTreeMap<String, Vec<u8>> {
     for folder in Folder::all(store).unwrap() {
         for (name, size) in store.list(folder.path()).unwrap().objects {
             let path = format!("{}/{name}", folder.path());
-            let bytes = store.read(&path, size).unwrap().unwrap();
+            let mut bytes = Vec::new();
+            assert!(store.read(&path, size, &mut bytes).unwrap());
             objects.insert(path, bytes);
         }
     }

@@ -41,6 +41,9 @@ pub(super) mod name {
         "goodfaith_snapshots_passed_over_total";
     pub(in super::super) const SNAPSHOT_BYTES: &str = "goodfaith_snapshot_bytes_total";
     pub(in super::super) const SNAPSHOT_DURATION: &str = "goodfaith_snapshot_duration_seconds";
+    pub(in super::super) const SNAPSHOT_BYTES_READ: &str = "goodfaith_snapshot_bytes_read_total";
+    pub(in super::super) const SNAPSHOT_LOAD_DURATION: &str =
+        "goodfaith_snapshot_load_duration_seconds";
     pub(super) const WARMING: &str = "goodfaith_detectors_warming";
     pub(super) const POLICY_INFO: &str = "goodfaith_policy_info";
     pub(super) const BUILD_INFO: &str = "goodfaith_build_info";
@@ -57,7 +60,7 @@ pub(super) mod name {
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     (name::EVENTS, "Records of the events topic handled and committed."),
     (name::DEAD_LETTERS, "Records set aside, by reason."),
     (name::DUPLICATES, "Events seen before."),
@@ -79,9 +82,10 @@ const COUNTERS: [(&str, &str); 15] = [
     (name::SNAPSHOT_FAILURES, "Snapshots that could not be written."),
     (name::SNAPSHOTS_PASSED_OVER, "Snapshots that could not be used."),
     (name::SNAPSHOT_BYTES, "Bytes of snapshots written."),
+    (name::SNAPSHOT_BYTES_READ, "Bytes of snapshots that partitions came back from."),
 ];
 
-const HISTOGRAMS: [(&str, &str); 5] = [
+const HISTOGRAMS: [(&str, &str); 6] = [
     (name::HANDLE_DURATION, "Time to decode, handle and encode a batch."),
     (name::PUBLISH_DURATION, "Time from asking for a commit to its answer."),
     (
@@ -93,6 +97,10 @@ const HISTOGRAMS: [(&str, &str); 5] = [
         "Time to end what is under way when partitions, or the worker that has them, go.",
     ),
     (name::SNAPSHOT_DURATION, "Time to write a snapshot."),
+    (
+        name::SNAPSHOT_LOAD_DURATION,
+        "Time to read a partition's snapshot, those passed over among it.",
+    ),
 ];
 
 const GAUGES: [(&str, &str); 5] = [
@@ -187,6 +195,7 @@ fn describe() {
         name::SNAPSHOT_FAILURES,
         name::SNAPSHOTS_PASSED_OVER,
         name::SNAPSHOT_BYTES,
+        name::SNAPSHOT_BYTES_READ,
     ] {
         counter!(name).absolute(0);
     }

@@ -28,6 +28,8 @@ pub(super) fn observe(fact: &SnapshotFact<'_>) {
         }
         SnapshotFact::Loaded { partition, offset_next, customers, bytes, elapsed } => {
             info!(partition, offset_next, customers, bytes, ?elapsed, "Snapshot loaded.");
+            counter!(name::SNAPSHOT_BYTES_READ).increment(bytes);
+            histogram!(name::SNAPSHOT_LOAD_DURATION).record(elapsed);
         }
         SnapshotFact::PassedOver { partition, name, reason } => {
             warn!(

@@ -39,6 +39,6 @@ pub use organisation::{PartError, part_line, read_part};
 pub use partition::partition_of;
 pub use record::{Encoding, Expect, Header, OutRecord, OutRecordRef, RecordRef};
 pub use snapshot::{
-    Held, Manifest, Part, PartDigest, PartHeader, PartWriter, SnapshotError, SnapshotPoint, Step,
-    StepId,
+    Held, Manifest, Part, PartDigest, PartHeader, PartReader, PartWriter, SnapshotError,
+    SnapshotPoint, Step, StepId,
 };

@@ -9,7 +9,7 @@ mod part;
 mod point;
 
 pub use manifest::{Manifest, PartDigest, Step};
-pub use part::{Held, Part, PartHeader, PartWriter};
+pub use part::{Held, Part, PartHeader, PartReader, PartWriter};
 pub use point::SnapshotPoint;
 
 use thiserror::Error;
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_block_that_claims_to_be_huge_is_refused_unread() {
-        let mut bytes = b"gfsnap\0\x01".to_vec();
+        let mut bytes = b"gfsnap\0\x02".to_vec();
         bytes.extend(u32::MAX.to_le_bytes());
         bytes.extend([0; 12]);
         assert_eq!(Part::decode(&bytes), Err(SnapshotError::Malformed));

@@ -1,7 +1,9 @@
 //! A part: a header, blocks of an engine's bytes and of customers, and an end that counts them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 use prost::encoding::{decode_varint, encode_varint};
 
 use super::frame::{FrameReader, FrameWriter};
@@ -10,7 +12,7 @@ use crate::wire::proto;
 use crate::wire::proto::snapshot_block::Kind;
 use crate::wire::proto::snapshot_frame::Content;
 
-const MAGIC: [u8; 8] = *b"gfsnap\0\x01";
+const MAGIC: [u8; 8] = *b"gfsnap\0\x02";
 /// A block is closed when it holds as many bytes.
 const BLOCK_BYTES: usize = 256 << 10;
 /// The most bytes of a block unpacked. A customer is bounded far below.
@@ -115,18 +117,139 @@ impl PartWriter {
             return;
         }
         assert!(self.raw.len() <= RAW_BYTES_MAX, "a customer is bounded");
-        self.frames.write(&frame(Content::Block(proto::SnapshotBlock {
-            kind: self.kind.into(),
-            raw_bytes: u32::try_from(self.raw.len()).expect("checked above"),
-            data: lz4_flex::block::compress(&self.raw),
-        })));
+        let raw_bytes = u32::try_from(self.raw.len()).expect("checked above");
+        let block = proto::SnapshotBlock { kind: self.kind.into(), raw_bytes };
+        self.frames.write(&frame(Content::Block(block)));
+        self.frames.write_with(|bytes| compress(&self.raw, bytes));
         self.raw.clear();
         self.blocks += 1;
     }
 }
 
+/// Appends `raw` as one LZ4 block.
+fn compress(raw: &[u8], bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.resize(start + get_maximum_output_size(raw.len()), 0);
+    let length = compress_into(raw, &mut bytes[start..]).expect("there is room for the worst");
+    bytes.truncate(start + length);
+}
+
 const fn frame(content: Content) -> proto::SnapshotFrame {
     proto::SnapshotFrame { content: Some(content) }
+}
+
+/// Reads a part, one customer after another.
+#[derive(Debug)]
+pub struct PartReader<B> {
+    frames: FrameReader<B>,
+    header: PartHeader,
+    /// Room for a block; what it holds beyond `left` is of an earlier one.
+    raw: Vec<u8>,
+    /// What is left to take of the open block.
+    left: Range<usize>,
+    blocks: u64,
+    customers: u64,
+    is_over: bool,
+}
+
+impl<B: AsRef<[u8]>> PartReader<B> {
+    /// Opens a part.
+    ///
+    /// # Errors
+    /// If it does not begin as one.
+    pub fn new(bytes: B) -> Result<Self, SnapshotError> {
+        let mut frames = FrameReader::new(bytes, MAGIC)?;
+        let first: proto::SnapshotFrame = frames.read()?;
+        let Some(Content::Header(header)) = first.content else {
+            return Err(SnapshotError::Malformed);
+        };
+        let header = PartHeader::from_wire(header)?;
+        let (raw, left) = (Vec::new(), 0..0);
+        Ok(Self { frames, header, raw, left, blocks: 0, customers: 0, is_over: false })
+    }
+
+    /// What it says of itself.
+    pub const fn header(&self) -> &PartHeader {
+        &self.header
+    }
+
+    /// Appends what it holds of an engine besides its customers, all of which comes before any customer. Whether customers follow.
+    ///
+    /// # Errors
+    /// For anything [`PartWriter`] does not write.
+    pub fn engine(&mut self, into: &mut Vec<u8>) -> Result<bool, SnapshotError> {
+        while let Some(kind) = self.block()? {
+            if kind == Kind::Customers {
+                return Ok(true);
+            }
+            into.extend_from_slice(&self.raw[std::mem::take(&mut self.left)]);
+        }
+        Ok(false)
+    }
+
+    /// The next customer, in the order written; `None` after the last, once the part has been read to its end. What it holds of the
+    /// engine is passed over.
+    ///
+    /// # Errors
+    /// For anything [`PartWriter`] does not write.
+    pub fn customer(&mut self) -> Result<Option<Held>, SnapshotError> {
+        while self.left.is_empty() {
+            match self.block()? {
+                Some(Kind::Customers) => {}
+                Some(_) => self.left = 0..0,
+                None => return Ok(None),
+            }
+        }
+        let mut rest = &self.raw[self.left.clone()];
+        let customer = customer(&mut rest)?;
+        self.left.start = self.left.end - rest.len();
+        self.customers += 1;
+        Ok(Some(customer))
+    }
+
+    /// The bytes it was read from.
+    pub fn into_bytes(self) -> B {
+        self.frames.into_bytes()
+    }
+
+    /// Opens the next block; `None` after the last.
+    fn block(&mut self) -> Result<Option<Kind>, SnapshotError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let next: proto::SnapshotFrame = self.frames.read()?;
+        let block = match next.content {
+            Some(Content::Block(block)) => block,
+            Some(Content::End(end)) if end == self.end() => {
+                self.is_over = true;
+                return self.frames.end().map(|()| None);
+            }
+            _ => return Err(SnapshotError::Malformed),
+        };
+        let is_next = match block.kind() {
+            Kind::Engine => self.customers == 0,
+            Kind::Customers => true,
+            Kind::Unspecified => false,
+        };
+        let size = usize::try_from(block.raw_bytes).unwrap_or(usize::MAX);
+        if !is_next || RAW_BYTES_MAX < size {
+            return Err(SnapshotError::Malformed);
+        }
+        if self.raw.len() < size {
+            self.raw.resize(size, 0);
+        }
+        let unpacked = decompress_into(self.frames.read_bytes()?, &mut self.raw[..size]);
+        if unpacked.ok() != Some(size) {
+            return Err(SnapshotError::Malformed);
+        }
+        self.left = 0..size;
+        self.blocks += 1;
+        Ok(Some(block.kind()))
+    }
+
+    const fn end(&self) -> proto::SnapshotPartEnd {
+        proto::SnapshotPartEnd { blocks: self.blocks, customers: self.customers }
+    }
 }
 
 impl Part {
@@ -135,57 +258,13 @@ impl Part {
     /// # Errors
     /// For anything [`PartWriter`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let mut frames = FrameReader::new(bytes, MAGIC)?;
-        let first: proto::SnapshotFrame = frames.read()?;
-        let Some(Content::Header(header)) = first.content else {
-            return Err(SnapshotError::Malformed);
-        };
-        let header = PartHeader::from_wire(header)?;
-        let mut part = Self { header, engine: Vec::new(), customers: Vec::new() };
-        let (mut blocks, mut raw) = (0, Vec::new());
-        loop {
-            let next: proto::SnapshotFrame = frames.read()?;
-            match next.content {
-                Some(Content::Block(block)) => part.take(&block, &mut raw)?,
-                Some(Content::End(end)) if end == part.end(blocks) => break,
-                _ => return Err(SnapshotError::Malformed),
-            }
-            blocks += 1;
+        let mut reader = PartReader::new(bytes)?;
+        let (mut engine, mut customers) = (Vec::new(), Vec::new());
+        reader.engine(&mut engine)?;
+        while let Some(customer) = reader.customer()? {
+            customers.push(customer);
         }
-        frames.end()?;
-        Ok(part)
-    }
-
-    fn end(&self, blocks: u64) -> proto::SnapshotPartEnd {
-        proto::SnapshotPartEnd { blocks, customers: self.customers.len() as u64 }
-    }
-
-    fn take(
-        &mut self,
-        block: &proto::SnapshotBlock,
-        raw: &mut Vec<u8>,
-    ) -> Result<(), SnapshotError> {
-        let size = usize::try_from(block.raw_bytes).unwrap_or(usize::MAX);
-        if RAW_BYTES_MAX < size {
-            return Err(SnapshotError::Malformed);
-        }
-        raw.clear();
-        raw.resize(size, 0);
-        let unpacked = lz4_flex::block::decompress_into(&block.data, raw);
-        if unpacked.ok() != Some(size) {
-            return Err(SnapshotError::Malformed);
-        }
-        match block.kind() {
-            Kind::Engine => self.engine.extend_from_slice(raw),
-            Kind::Customers => {
-                let mut rest = raw.as_slice();
-                while !rest.is_empty() {
-                    self.customers.push(customer(&mut rest)?);
-                }
-            }
-            Kind::Unspecified => return Err(SnapshotError::Malformed),
-        }
-        Ok(())
+        Ok(Self { header: reader.header, engine, customers })
     }
 }
 
