@@ -1,6 +1,7 @@
-//! A worker's producer and the life of its transactions: begun, filled, committed or aborted, and the producer replaced whenever
+//! A worker's producers and the life of its transactions: begun, filled, committed or aborted, and the producers replaced whenever
 //! nobody can say which of the two it was. What an outcome means for the state is decided by the worker, not here.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -23,6 +24,8 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Attempts to replace a producer before the worker gives up.
 const INIT_ATTEMPTS: u32 = 5;
+/// The property that makes a producer transactional.
+const NAME: &str = "transactional.id";
 /// What one `poll` waits for delivery reports while the queue is full.
 const POLL_SLICE: Duration = Duration::from_millis(1);
 
@@ -52,11 +55,15 @@ pub(super) struct Publication<'a> {
     pub(super) timestamp_ms: Option<i64>,
 }
 
-/// The producer of one worker.
+/// The producers of one worker. Its transactions follow one another, each by the next of them: while a broker still writes the markers of
+/// a transaction it refuses the next one of the same name, and the client library then waits for 20 ms.
 pub(super) struct Publisher {
-    config: ClientConfig,
+    configs: Vec<ClientConfig>,
     delivery: Delivery,
-    producer: Producer,
+    // Invariant: one for each configuration.
+    producers: Vec<Producer>,
+    /// Which of them has the open transaction, or had the last.
+    current: Cell<usize>,
 }
 
 impl Publisher {
@@ -65,35 +72,61 @@ impl Publisher {
     /// # Errors
     /// If a property is wrong or the broker does not answer.
     pub(super) fn connect(settings: &KafkaSettings, instance: &str, worker: usize) -> Result<Self> {
+        Self::of(vec![settings.producer(instance, worker)], settings.delivery)
+    }
+
+    /// The same, with two producers if there are transactions: for one right after the other.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(super) fn connect_two(
+        settings: &KafkaSettings,
+        instance: &str,
+        worker: usize,
+    ) -> Result<Self> {
         let config = settings.producer(instance, worker);
-        let producer = connect(&config, settings.delivery)?;
-        Ok(Self { config, delivery: settings.delivery, producer })
+        let other = config.get(NAME).map(|name| {
+            let mut other = config.clone();
+            other.set(NAME, format!("{name}/other"));
+            other
+        });
+        Self::of([config].into_iter().chain(other).collect(), settings.delivery)
+    }
+
+    fn of(configs: Vec<ClientConfig>, delivery: Delivery) -> Result<Self> {
+        let producers = connect_all(&configs, delivery)?;
+        Ok(Self { configs, delivery, producers, current: Cell::new(0) })
+    }
+
+    fn producer(&self) -> &Producer {
+        &self.producers[self.current.get()]
     }
 
     /// Begins a transaction.
     ///
     /// # Errors
-    /// If the client refuses, or the producer is tainted: a request of an earlier transaction may still be on its way, and would
-    /// do its work in this one.
+    /// If the client refuses, or a producer is tainted: a request of an earlier transaction may still be on its way, and would
+    /// do its work in the next one of that producer.
     pub(super) fn begin(&self) -> Result<(), Failure> {
-        // What an abort gave up is of no concern to the next transaction.
-        self.producer.take_undelivered();
-        if self.delivery == Delivery::AtLeastOnce {
-            return Ok(());
+        if let Some(Taint { code, .. }) = self.taint() {
+            return Err(Failure::new(code, "the producer is tainted"));
         }
-        match self.taint() {
-            Some(Taint { code, .. }) => Err(Failure::new(code, "the producer is tainted")),
-            None => self.producer.begin_transaction(),
+        self.current.set((self.current.get() + 1) % self.producers.len());
+        // What an abort gave up is of no concern to the next transaction.
+        self.producer().take_undelivered();
+        match self.delivery {
+            Delivery::AtLeastOnce => Ok(()),
+            Delivery::ExactlyOnce => self.producer().begin_transaction(),
         }
     }
 
-    /// Why this producer is to be retired before its next transaction, though the last one ended well: a request of a transaction had
+    /// Why the producers are to be retired before the next transaction, though the last one ended well: a request of a transaction had
     /// no answer, and was repeated. (At least once, there is no transaction for it to disturb.)
     pub(super) fn taint(&self) -> Option<Taint> {
         let is_watched = self.delivery == Delivery::ExactlyOnce
             && Safeguard::Interceptor.is_on()
             && Safeguard::Retirement.is_on();
-        self.producer.taint().filter(|_| is_watched)
+        self.producers.iter().find_map(Producer::taint).filter(|_| is_watched)
     }
 
     /// Adds a record to the open transaction. While the producer's queue is full it waits for acknowledgements.
@@ -101,21 +134,25 @@ impl Publisher {
     /// # Errors
     /// If the record cannot be produced, or the queue stays full for as long as a transaction may last.
     pub(super) fn send(&self, publication: &Publication<'_>) -> Result<(), Failure> {
-        let deadline = clock::now() + STEP_TIMEOUT;
+        let mut full_since = None;
         loop {
-            match self.producer.send(publication) {
+            let code = match self.producer().send(publication) {
                 Ok(()) => return Ok(()),
-                Err(RDKafkaErrorCode::QueueFull) if clock::now() < deadline => {
-                    self.producer.poll(POLL_SLICE);
-                }
-                Err(code) => return Err(Failure::new(code, "a record could not be produced")),
+                Err(code) => code,
+            };
+            // The clock is read only when there is no room.
+            let now = clock::now();
+            let is_late = *full_since.get_or_insert(now) + STEP_TIMEOUT <= now;
+            if code != RDKafkaErrorCode::QueueFull || is_late {
+                return Err(Failure::new(code, "a record could not be produced"));
             }
+            self.producer().poll(POLL_SLICE);
         }
     }
 
     /// Serves delivery reports without waiting.
     pub(super) fn serve(&self) {
-        self.producer.poll(Duration::ZERO);
+        self.producer().poll(Duration::ZERO);
     }
 
     /// Waits until every record sent is acknowledged.
@@ -124,8 +161,8 @@ impl Publisher {
     /// If one is not, or not in time.
     pub(super) fn drain(&self) -> Result<(), Failure> {
         let late = |code| Failure::new(code, "records were not acknowledged in time");
-        self.producer.flush(STEP_TIMEOUT).map_err(late)?;
-        match self.producer.take_undelivered() {
+        self.producer().flush(STEP_TIMEOUT).map_err(late)?;
+        match self.producer().take_undelivered() {
             Some(code) => Err(Failure::new(code, "a record was not delivered")),
             None => Ok(()),
         }
@@ -158,13 +195,14 @@ impl Publisher {
         consumer: &BaseConsumer<C>,
         offsets: &TopicPartitionList,
     ) -> Result<(), Failure> {
-        self.drain()?;
         // Read once a transaction: two reads could straddle a rebalance.
         let group = GroupMetadata::read(consumer).ok_or_else(|| {
             Failure::new(RDKafkaErrorCode::AssignmentLost, "not a member of the group at present")
         })?;
-        self.producer.send_offsets(offsets, &group, STEP_TIMEOUT)?;
-        self.producer.commit_transaction(STEP_TIMEOUT)
+        // Meanwhile records are still on their way: whichever of the two fails, nothing is committed.
+        self.producer().send_offsets(offsets, &group, STEP_TIMEOUT)?;
+        self.drain()?;
+        self.producer().commit_transaction(STEP_TIMEOUT)
     }
 
     /// Ends the transaction with `offsets` of a group that has no members, so that no generation fences them: for tools.
@@ -180,8 +218,8 @@ impl Publisher {
         let group = GroupMetadata::read_anyway(consumer).ok_or_else(|| {
             Failure::new(RDKafkaErrorCode::AssignmentLost, "the client has no group")
         })?;
-        self.producer.send_offsets(offsets, &group, STEP_TIMEOUT)?;
-        self.producer.commit_transaction(STEP_TIMEOUT)
+        self.producer().send_offsets(offsets, &group, STEP_TIMEOUT)?;
+        self.producer().commit_transaction(STEP_TIMEOUT)
     }
 
     /// Ends the transaction because of `cause`, so that nothing of it counts.
@@ -190,7 +228,7 @@ impl Publisher {
         if self.delivery == Delivery::AtLeastOnce {
             return Outcome::Unknown(cause);
         }
-        match self.producer.abort_transaction(STEP_TIMEOUT) {
+        match self.producer().abort_transaction(STEP_TIMEOUT) {
             Ok(()) => Outcome::Aborted(cause),
             Err(failure) => Outcome::Unknown(failure),
         }
@@ -205,23 +243,27 @@ impl Publisher {
     pub(super) fn presume(&mut self, failure: Failure) -> Result<Outcome> {
         if failure.is_fatal {
             self.retire()?;
-        } else if self.producer.abort_transaction(STEP_TIMEOUT).is_err()
-            && self.producer.commit_transaction(STEP_TIMEOUT).is_ok()
+        } else if self.producer().abort_transaction(STEP_TIMEOUT).is_err()
+            && self.producer().commit_transaction(STEP_TIMEOUT).is_ok()
         {
             return Ok(Outcome::Committed);
         }
         Ok(Outcome::Aborted(failure))
     }
 
-    /// Replaces the producer. Exactly once, the broker has then ended the old one's transaction one way or the other, and nothing
-    /// the old one sent can count any more.
+    /// Replaces the producers. Exactly once, the broker has then ended the last transaction one way or the other, and nothing
+    /// the old ones sent can count any more.
     ///
     /// # Errors
-    /// If no new producer comes to life.
+    /// If no new producers come to life.
     pub(super) fn retire(&mut self) -> Result<()> {
-        self.producer = connect(&self.config, self.delivery)?;
+        self.producers = connect_all(&self.configs, self.delivery)?;
         Ok(())
     }
+}
+
+fn connect_all(configs: &[ClientConfig], delivery: Delivery) -> Result<Vec<Producer>> {
+    configs.iter().map(|config| connect(config, delivery)).collect()
 }
 
 fn connect(config: &ClientConfig, delivery: Delivery) -> Result<Producer> {
@@ -386,7 +428,7 @@ mod tests {
         let deadline = clock::now() + Duration::from_secs(30);
         while publisher.taint().is_none() {
             assert!(clock::now() < deadline, "the request times out and is noticed");
-            publisher.producer.poll(POLL_SLICE);
+            publisher.producer().poll(POLL_SLICE);
         }
         assert_eq!(publisher.taint().unwrap().code, RDKafkaErrorCode::OperationTimedOut);
     }

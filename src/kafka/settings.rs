@@ -118,6 +118,12 @@ const CLASSIC: [&str; 3] = ["group.protocol.type", "heartbeat.interval.ms", "ses
 /// Largest record produced: a dead letter is as large as the record it sets aside, and its reasons.
 pub(super) const MAX_RECORD_BYTES: &str = "10485760";
 
+/// Longest time a record waits for others to be sent with; else a quarter of the commit interval.
+const LONGEST_LINGER: Duration = Duration::from_millis(25);
+/// How long the broker keeps a fetch waiting, at least and at most, while there is little to read.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
 impl KafkaSettings {
     /// Whether the settings can be run with.
     ///
@@ -181,16 +187,21 @@ impl KafkaSettings {
 
     /// A worker's consumer: a member of the group whose positions are always explicit.
     pub(super) fn member(&self, worker: usize) -> ClientConfig {
+        let wait = (self.commit_interval / 10).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        let wait_ms = wait.as_millis().to_string();
         let mut config = self.config(
             &[
                 // The default of 1000 stops fetching for a second whenever the local queue is full.
                 ("fetch.queue.backoff.ms", "10"),
-                // A partition just restored is fetched only after the request under way, which waits as long.
-                ("fetch.wait.max.ms", "100"),
+                // In a stream that flows, fewer answers that hold more. One that holds less waits a tenth of what a commit does, and so
+                // does a partition just restored, which is fetched only after the request under way.
+                ("fetch.min.bytes", "32768"),
+                ("fetch.wait.max.ms", &wait_ms),
                 // What a worker has fetched and not handled: the queue of all its partitions, and the answers under way.
                 ("queued.max.messages.kbytes", "65536"),
                 ("fetch.message.max.bytes", "1048576"),
-                ("fetch.max.bytes", "33554432"),
+                // Below what the allocator gives back to the system at once, to get it as fresh pages for the next answer.
+                ("fetch.max.bytes", "4194304"),
             ],
             &[
                 ("group.id", &self.group_id),
@@ -198,6 +209,8 @@ impl KafkaSettings {
                 ("enable.auto.offset.store", "false"),
                 ("auto.offset.reset", "error"),
                 ("isolation.level", "read_committed"),
+                // What a producer may send: of no use here, but refused if it is more than `fetch.max.bytes`.
+                ("message.max.bytes", "1000000"),
                 // The batch call takes the end of a partition for a record: after a rebalance librdkafka would read on one
                 // record too far.
                 ("enable.partition.eof", "false"),
@@ -251,10 +264,12 @@ impl KafkaSettings {
     /// A worker's producer. `instance` is the process's: [`KafkaSettings::instance_id`], or random for the life of the process, so that
     /// two dynamic members never fence each other by name (the group's generation does that).
     pub(super) fn producer(&self, instance: &str, worker: usize) -> ClientConfig {
+        let linger_ms = (self.commit_interval / 4).min(LONGEST_LINGER).as_millis().to_string();
         let mut config = self.config(
             &[
                 ("compression.type", "lz4"),
-                ("linger.ms", "1"),
+                // Nothing shows before the commit, which does not wait for it: in larger batches a record costs half.
+                ("linger.ms", &linger_ms),
                 ("message.max.bytes", MAX_RECORD_BYTES),
                 // What is produced and not acknowledged. When it is full, handling waits for acknowledgements.
                 ("queue.buffering.max.messages", "100000"),
@@ -377,6 +392,13 @@ pub(super) mod tests {
             let told = by_broker(with_property(key, "6000")).check().unwrap_err().to_string();
             assert!(told.contains(key) && told.contains("the broker sets it"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_producer_may_be_told_of_larger_records_than_one_fetch_holds() {
+        let settings = with_property("message.max.bytes", "20000000");
+        settings.member(0).create_native_config().unwrap();
+        assert_eq!(settings.producer("a", 0).get("message.max.bytes"), Some("20000000"));
     }
 
     #[test]

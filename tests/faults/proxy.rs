@@ -36,7 +36,7 @@ pub(crate) enum Harm {
     /// Nothing.
     None,
     /// The next EndTxn is held back from the broker until the client has replaced it by another, that one has succeeded, and the next
-    /// transaction has produced. Only then does it arrive.
+    /// transaction of the same name has produced. Only then does it arrive.
     HoldEndTxn,
     /// The next request of this kind arrives; its reply does not.
     LoseReply(ApiKey),
@@ -59,6 +59,8 @@ enum Hold {
 struct State {
     harm: Harm,
     hold: Hold,
+    /// Whose EndTxn is held back.
+    held: Option<Vec<u8>>,
     /// Error codes the broker gave to EndTxns that came late.
     late: Vec<i16>,
     lost: usize,
@@ -89,6 +91,7 @@ impl Proxy {
         let state = State {
             harm: Harm::None,
             hold: Hold::No,
+            held: None,
             late: Vec::new(),
             lost: 0,
             come: 0,
@@ -152,11 +155,13 @@ struct Pending {
 }
 
 /// What a reply is to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Request {
     key: ApiKey,
     version: i16,
     correlation: i32,
+    /// The transactional id of a Produce or an EndTxn.
+    producer: Option<Vec<u8>>,
     is_held: bool,
     is_lost: bool,
 }
@@ -170,18 +175,38 @@ impl Request {
     fn read(frame: &[u8]) -> Option<Self> {
         let (key, rest) = frame.split_first_chunk::<2>()?;
         let (version, rest) = rest.split_first_chunk::<2>()?;
-        let (correlation, _) = rest.split_first_chunk::<4>()?;
+        let (correlation, rest) = rest.split_first_chunk::<4>()?;
+        let (key, version) = (i16::from_be_bytes(*key), i16::from_be_bytes(*version));
         Some(Self {
-            key: i16::from_be_bytes(*key),
-            version: i16::from_be_bytes(*version),
+            key,
+            version,
             correlation: i32::from_be_bytes(*correlation),
+            producer: Self::producer(key, version, rest).map(<[u8]>::to_vec),
             is_held: false,
             is_lost: false,
         })
     }
 
+    /// The transactional id, the first field of a Produce and of an EndTxn, behind the client's id; from the first flexible version on a
+    /// byte of tags lies between, and its length is one byte and one more than it is.
+    fn producer(key: ApiKey, version: i16, rest: &[u8]) -> Option<&[u8]> {
+        let first_flexible = match key {
+            PRODUCE => 9,
+            END_TXN => 3,
+            _ => return None,
+        };
+        let text = |rest: &[u8]| Some(usize::from(u16::from_be_bytes(*rest.first_chunk()?)));
+        let rest = rest.get(2 + text(rest)?..)?;
+        if version < first_flexible {
+            return rest.get(2..2 + text(rest)?);
+        }
+        let (_, rest) = rest.split_first()?;
+        let (length, rest) = rest.split_first()?;
+        rest.get(..usize::from(length.checked_sub(1)?))
+    }
+
     /// The error code of the reply to an EndTxn: behind the correlation id, from version 3 on a byte of tags, and the throttle time.
-    fn end_txn_error(self, reply: &[u8]) -> Option<i16> {
+    fn end_txn_error(&self, reply: &[u8]) -> Option<i16> {
         let at = if self.version < 3 { 8 } else { 9 };
         Some(i16::from_be_bytes(*reply.get(at..)?.first_chunk()?))
     }
@@ -226,8 +251,8 @@ impl Shared {
                 return self.halt();
             }
             request.is_lost = halt.is_some();
-            pending.requests.lock().unwrap().insert(request.correlation, request);
             *self.lock().passed.entry(request.key).or_default() += 1;
+            pending.requests.lock().unwrap().insert(request.correlation, request);
             if write_frame(&mut broker, &frame).is_err() {
                 return;
             }
@@ -262,7 +287,7 @@ impl Shared {
             return;
         }
         request.is_held = true;
-        state.hold = Hold::Held;
+        (state.hold, state.held) = (Hold::Held, request.producer.clone());
         self.changed.notify_all();
         let is_held = |state: &mut State| matches!(state.hold, Hold::Held | Hold::Replaced);
         drop(self.changed.wait_timeout_while(state, LONGEST_HOLD, is_held));
@@ -272,7 +297,7 @@ impl Shared {
         while let Ok(frame) = read_frame(&mut broker) {
             let correlation = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
             let request = correlation.and_then(|id| pending.requests.lock().unwrap().remove(&id));
-            if request.is_some_and(|request| request.is_lost || self.is_lost(request, &frame)) {
+            if request.is_some_and(|request| request.is_lost || self.is_lost(&request, &frame)) {
                 continue;
             }
             // To a client that has gone nothing is said; the broker may still have something to say to us.
@@ -282,11 +307,12 @@ impl Shared {
     }
 
     /// Takes note of a reply; whether it is to be lost.
-    fn is_lost(&self, request: Request, reply: &[u8]) -> bool {
+    fn is_lost(&self, request: &Request, reply: &[u8]) -> bool {
         let mut state = self.lock();
         let error = (request.key == END_TXN).then(|| request.end_txn_error(reply)).flatten();
         match (state.hold, request.key) {
             _ if request.is_held => state.late.extend(error),
+            _ if request.producer != state.held => {}
             (Hold::Held, END_TXN) if error == Some(NONE) => state.hold = Hold::Replaced,
             (Hold::Replaced, PRODUCE) => state.hold = Hold::Released,
             _ => {}

@@ -23,6 +23,13 @@ pub(super) struct Told {
     pub(super) assigned: Vec<i32>,
 }
 
+/// An offset, and where it lies in the log of offsets: of two the later one counts, whenever their transactions end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stored {
+    at: u64,
+    offset: Offset,
+}
+
 /// The group and its offsets.
 pub(super) struct Group {
     partitions: i32,
@@ -32,9 +39,11 @@ pub(super) struct Group {
     members: BTreeMap<u64, BTreeSet<i32>>,
     /// Who is to own what.
     target: BTreeMap<i32, u64>,
-    committed: BTreeMap<i32, Offset>,
+    committed: BTreeMap<i32, Stored>,
     /// By producer: offsets whose transaction has not ended.
-    pending: BTreeMap<usize, BTreeMap<i32, Offset>>,
+    pending: BTreeMap<usize, BTreeMap<i32, Stored>>,
+    /// Offsets stored so far.
+    stored: u64,
     /// KIP-447: offsets are taken only from a member of the present generation.
     checks_generations: bool,
     /// Offsets that moved back.
@@ -51,6 +60,7 @@ impl Group {
             target: BTreeMap::new(),
             committed: BTreeMap::new(),
             pending: BTreeMap::new(),
+            stored: 0,
             checks_generations,
             moved_back: Vec::new(),
         }
@@ -115,24 +125,37 @@ impl Group {
     }
 
     pub(super) fn pend(&mut self, producer: usize, offsets: &BTreeMap<i32, Offset>) {
-        self.pending.entry(producer).or_default().extend(offsets.clone());
+        self.stored += 1;
+        let at = self.stored;
+        let stored = |(partition, offset): (&i32, &Offset)| {
+            (*partition, Stored { at, offset: offset.clone() })
+        };
+        self.pending.entry(producer).or_default().extend(offsets.iter().map(stored));
     }
 
     /// A transaction's marker has come.
     pub(super) fn resolve(&mut self, producer: usize, is_commit: bool) {
         let pending = self.pending.remove(&producer).unwrap_or_default();
-        for (partition, offset) in pending.into_iter().filter(|_| is_commit) {
-            let before = self.committed.get(&partition);
-            if let Some(before) = before.filter(|before| offset.0 < before.0) {
-                self.moved_back.push(format!("partition {partition}: {before:?} to {offset:?}"));
+        for (partition, stored) in pending.into_iter().filter(|_| is_commit) {
+            match self.committed.get(&partition) {
+                Some(before) if stored.at < before.at => continue,
+                Some(before) if stored.offset.0 < before.offset.0 => {
+                    let text = format!("partition {partition}: {before:?} to {stored:?}");
+                    self.moved_back.push(text);
+                }
+                _ => {}
             }
-            self.committed.insert(partition, offset);
+            self.committed.insert(partition, stored);
         }
     }
 
     /// What is committed of `partition`, if that is certain: UNSTABLE_OFFSET_COMMIT is an `Err`.
     pub(super) fn committed(&self, partition: i32) -> Result<Option<&Offset>, ()> {
         let is_unstable = self.pending.values().any(|offsets| offsets.contains_key(&partition));
-        if is_unstable { Err(()) } else { Ok(self.committed.get(&partition)) }
+        if is_unstable {
+            Err(())
+        } else {
+            Ok(self.committed.get(&partition).map(|stored| &stored.offset))
+        }
     }
 }

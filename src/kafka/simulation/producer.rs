@@ -14,7 +14,7 @@ use crate::wire::{self, Encoding, Origin, RecordRef, partition_of};
 /// The events topic's name in outputs.
 pub(super) const EVENTS: &str = "goodfaith.events.v1";
 
-/// One worker's producer.
+/// One of a worker's producers.
 pub(super) struct Producer {
     name: usize,
     partition_count: i32,
@@ -132,7 +132,7 @@ impl Producer {
         let Heard { answer, is_tainted } = network.send(cluster, &request, dice, *now);
         self.is_tainted |= is_tainted;
         let name = self.name;
-        around.note(|| format!("worker {name}: {request:?}: {answer:?}, tainted {is_tainted}"));
+        around.note(|| format!("producer {name}: {request:?}: {answer:?}, tainted {is_tainted}"));
         answer
     }
 

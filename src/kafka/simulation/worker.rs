@@ -34,7 +34,10 @@ pub(super) struct Worker {
     number: usize,
     restorer: Restorer,
     reference_read: usize,
+    /// Of the open transaction, or the next.
     producer: Producer,
+    /// Of the one after it: they take turns.
+    other: Producer,
     member: Option<Member>,
     partitions: BTreeMap<i32, Owned>,
     doing: Doing,
@@ -44,17 +47,17 @@ pub(super) struct Worker {
 
 /// What a worker is in the middle of.
 enum Doing {
-    /// Its producer comes to life, the first or one after a taint.
+    /// Its producers come to life, the first or those after a taint.
     Starting,
     Running,
-    /// The open transaction is to be committed: its records go first,
-    Producing,
-    /// then the offsets,
+    /// The open transaction is to be committed: its offsets go first,
     CommittingOffsets(Member, BTreeMap<i32, Offset>),
+    /// then the rest of its records,
+    Producing,
     /// then the word.
     Committing,
     Aborting,
-    /// Nobody knows how it ended: the producer is replaced,
+    /// Nobody knows how it ended: the producers are replaced,
     Retiring,
     /// then the group asked.
     Settling,
@@ -102,7 +105,8 @@ impl Worker {
             number,
             restorer,
             reference_read: 0,
-            producer: Producer::new(number, partition_count),
+            producer: Producer::new(2 * number, partition_count),
+            other: Producer::new(2 * number + 1, partition_count),
             member: None,
             partitions: BTreeMap::new(),
             doing: Doing::Starting,
@@ -140,7 +144,7 @@ impl Worker {
             Doing::Producing => self.send_rest(around),
             Doing::CommittingOffsets(member, offsets) => {
                 match self.producer.commit_offsets(*member, offsets, around) {
-                    Answer::Done => self.doing = Doing::Committing,
+                    Answer::Done => self.doing = Doing::Producing,
                     Answer::Busy => {}
                     Answer::Failed(failure) => self.fail(&failure, around),
                 }
@@ -162,7 +166,7 @@ impl Worker {
                 }
             },
             Doing::Retiring => {
-                if self.producer.init(around) {
+                if self.init(around) {
                     self.doing = Doing::Settling;
                 }
             }
@@ -170,8 +174,12 @@ impl Worker {
         }
     }
 
+    fn init(&mut self, around: &mut Around) -> bool {
+        self.producer.init(around) && self.other.init(around)
+    }
+
     fn start(&mut self, around: &mut Around) {
-        if self.producer.init(around) {
+        if self.init(around) {
             self.doing = Doing::Running;
             self.join(around);
         }
@@ -200,13 +208,17 @@ impl Worker {
         let is_due =
             self.producer.is_open && (FULL <= self.producer.records || around.dice.chance(200));
         if is_due {
-            self.doing = Doing::Producing;
-        } else if self.producer.is_tainted && !self.producer.is_open && around.safeguards.taint {
+            self.send_offsets(around);
+        } else if self.is_tainted() && !self.producer.is_open && around.safeguards.taint {
             self.doing = Doing::Starting;
         } else if self.handle(around).is_err() {
             self.doing = Doing::Aborting;
         }
         Ok(())
+    }
+
+    const fn is_tainted(&self) -> bool {
+        self.producer.is_tainted || self.other.is_tainted
     }
 
     /// Asks the group what is new.
@@ -231,7 +243,7 @@ impl Worker {
                 if !revoked.is_empty() {
                     self.leaving = revoked;
                     if self.producer.is_open {
-                        self.doing = Doing::Producing;
+                        self.send_offsets(around);
                     } else {
                         self.leave(around);
                     }
@@ -346,16 +358,20 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends what is left of the open transaction, then its offsets.
+    /// Sends what is left of the open transaction.
     fn send_rest(&mut self, around: &mut Around) {
         for _ in 0..=around.dice.below(2 * BATCH) {
             if let Answer::Failed(failure) = self.producer.produce(around) {
                 return self.fail(&failure, around);
             }
         }
-        if self.producer.has_queued() {
-            return;
+        if !self.producer.has_queued() {
+            self.doing = Doing::Committing;
         }
+    }
+
+    /// Begins to commit: with the offsets, if it is a member.
+    fn send_offsets(&mut self, around: &mut Around) {
         match self.member.filter(|member| member.generation >= 0) {
             Some(member) => self.doing = Doing::CommittingOffsets(member, self.offsets(around)),
             None => {
@@ -443,6 +459,7 @@ impl Worker {
 
     fn end(&mut self, around: &mut Around) {
         self.producer.close();
+        std::mem::swap(&mut self.producer, &mut self.other);
         self.doing = Doing::Running;
         if !self.leaving.is_empty() || self.member.is_none() {
             self.leave(around);

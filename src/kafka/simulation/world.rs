@@ -200,7 +200,7 @@ impl World {
             changes,
             is_whole: false,
             around: Around {
-                cluster: Cluster::new(worker_count, group),
+                cluster: Cluster::new(2 * worker_count, group),
                 network,
                 now: Duration::ZERO,
                 safeguards,

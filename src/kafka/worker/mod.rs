@@ -172,7 +172,7 @@ impl Worker {
     pub(super) fn connect(number: usize, shared: Arc<Shared>) -> Result<Self> {
         let settings = &shared.settings;
         // Before the group is joined: a predecessor's open transaction must have ended when offsets are asked for.
-        let publisher = Publisher::connect(settings, &shared.instance, number)?;
+        let publisher = Publisher::connect_two(settings, &shared.instance, number)?;
         let member: Member = settings
             .member(number)
             .create_with_context(Rebalances::default())
