@@ -33,6 +33,13 @@ enum Rest {
     Changed,
 }
 
+impl<T> Section<T> {
+    /// It is as by default, for sure: what was asked for to be changed may be so too.
+    pub const fn is_default(&self) -> bool {
+        matches!(self.rest, Rest::Default)
+    }
+}
+
 /// The bytes of one section among those of its customer.
 #[derive(Debug, Clone)]
 pub struct Packed {
