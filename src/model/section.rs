@@ -58,6 +58,9 @@ pub trait Pack {
     /// From now on it is what `packed` holds.
     fn rest(&mut self, packed: Packed);
 
+    /// From now on it is as by default.
+    fn forget(&mut self);
+
     /// Whether its bytes can be unpacked.
     ///
     /// # Errors
@@ -122,6 +125,10 @@ impl<T: Serialize + DeserializeOwned + PartialEq + Default> Pack for Section<T> 
 
     fn rest(&mut self, packed: Packed) {
         *self = Self { value: OnceCell::new(), rest: Rest::Packed(packed) };
+    }
+
+    fn forget(&mut self) {
+        *self = Self::default();
     }
 
     fn check(&self) -> postcard::Result<()> {
