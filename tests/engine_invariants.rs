@@ -347,7 +347,7 @@ mod i8 {
                 }
                 _ => None,
             },
-            Action::PublishPart(_) | Action::DeadLetter(_) => None,
+            Action::ForgetSqueeze(_) | Action::PublishPart(_) | Action::DeadLetter(_) => None,
         });
         published.collect()
     }

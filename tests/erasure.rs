@@ -1,4 +1,5 @@
-//! After an erasure nothing that topics keep for ever tells of the customer: no key has a last value that does.
+//! After an erasure nothing that topics keep for ever tells of the customer: no key has a last value that does. Nor do they keep a
+//! word about a squeeze that the engine has forgotten.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use goodfaith::engine::{Action, Effect, Input, OutputBody, PartitionEngine, Settings};
 use goodfaith::model::event::Body;
-use goodfaith::model::{CustomerEvent, Event, EventTime, Policy};
+use goodfaith::model::{Currency, CustomerEvent, Event, EventTime, Money, Policy, Text};
 use goodfaith::wire::{self, Encoding, Expect, Origin, RecordRef};
 
 /// Topics whose last value of a key stays until a tombstone takes it, as far as they tell of customers.
@@ -44,12 +45,15 @@ impl Partition {
     fn keep(&mut self, effect: &Effect) {
         let origin = Origin { topic: "events", partition: 0, policy: 0 };
         let original = RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };
-        let Action::Publish(output) = &effect.action else { return };
+        let customer = match &effect.action {
+            Action::Publish(output) => output.customer.to_string(),
+            _ => String::new(),
+        };
         for record in wire::encode(effect, original, origin, Encoding::BinaryJson) {
             if KEPT.contains(&record.topic) {
                 let place = (record.topic, record.key.unwrap());
                 match record.value {
-                    Some(_) => self.kept.insert(place, output.customer.to_string()),
+                    Some(_) => self.kept.insert(place, customer.clone()),
                     None => self.kept.remove(&place),
                 };
             }
@@ -120,4 +124,28 @@ fn no_last_word_about_a_customer_outlives_an_erasure() {
         }
     }
     assert!(kept_before > 100, "{kept_before}");
+}
+
+/// Twenty credits lapse, each a squeeze of its own, of which a customer has room for twelve.
+fn lapse(partition: &mut Partition) {
+    let day = |n: i64| EventTime::from_millis(1_735_689_600_000).plus_days(n);
+    for n in 0..20 {
+        let credit_id: Text = format!("c{n}").as_str().into();
+        let amount = Money::new(2_000 - n, Currency::new("EUR").unwrap());
+        let granted = Body::CreditGranted { credit_id: credit_id.clone(), amount, paid_for: true };
+        partition.tell("ada", day(n), granted);
+        partition.tell("ada", day(n), Body::CreditExpired { credit_id });
+    }
+}
+
+#[test]
+fn no_last_word_about_a_squeeze_outlives_the_engines_memory_of_it() {
+    let mut partition = Partition::new();
+    lapse(&mut partition);
+    let open = |partition: &Partition| {
+        partition.kept.keys().filter(|(topic, _)| *topic == "open-alerts").count()
+    };
+    assert_eq!(open(&partition), 12);
+    partition.tell("ada", partition.engine.watermark().unwrap(), Body::ErasureRequested);
+    assert_eq!(partition.kept.len(), 0);
 }

@@ -97,7 +97,7 @@ impl Run {
                 rejection.reason,
                 rejection.detail.as_deref().unwrap_or_default()
             )),
-            Action::PublishPart(_) => None,
+            Action::ForgetSqueeze(_) | Action::PublishPart(_) => None,
         };
         self.effects.iter().filter_map(output).collect()
     }
@@ -108,7 +108,7 @@ impl Run {
                 OutputBody::ScoreChanged(change) => Some(change.clone()),
                 _ => None,
             },
-            Action::DeadLetter(_) | Action::PublishPart(_) => None,
+            Action::DeadLetter(_) | Action::ForgetSqueeze(_) | Action::PublishPart(_) => None,
         });
         let last = last.unwrap();
         (last.policy.to_string(), last.reading.score.to_string().parse().unwrap())
@@ -202,7 +202,7 @@ fn a_changed_rule_gathers_and_then_opens_with_what_it_gathered() {
             OutputBody::Squeeze(alert) => Some(alert.clone()),
             _ => None,
         },
-        Action::DeadLetter(_) | Action::PublishPart(_) => None,
+        Action::DeadLetter(_) | Action::ForgetSqueeze(_) | Action::PublishPart(_) => None,
     });
     assert_eq!(alert.unwrap().accrued.minor, 3 * 1300, "what was taken meanwhile counts");
 }

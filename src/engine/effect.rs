@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::input::Rejection;
 use super::organisation::OrganisationPart;
 use super::output::Output;
+use crate::model::Text;
 
 /// Where in its partition an effect comes from: strictly increasing, in this order of fields.
 #[derive(
@@ -35,6 +36,8 @@ pub enum Action {
     Publish(Box<Output>),
     /// Publish this partition's part of a unit of the organisation.
     PublishPart(Box<OrganisationPart>),
+    /// Take back the last word about this squeeze of a customer, its dedup key: no more will be known of it.
+    ForgetSqueeze(Text),
     /// Set the record at this effect's offset aside, with its original bytes.
     DeadLetter(Box<Rejection>),
 }

@@ -417,7 +417,9 @@ mod tests {
                         OutputBody::ScoreChanged(changed) => Some((output, changed)),
                         _ => None,
                     },
-                    Action::DeadLetter(_) | Action::PublishPart(_) => None,
+                    Action::DeadLetter(_) | Action::ForgetSqueeze(_) | Action::PublishPart(_) => {
+                        None
+                    }
                 });
                 if let Some((output, changed)) = published {
                     let explanation = engine.explain(&output.customer).unwrap();

@@ -329,15 +329,19 @@ impl PartitionEngine {
                 |entry: &mut Entry, step: &mut Step<'_>| entry.customer.apply(step, &event.body);
             (as_of, publish::step(entry, step, *audit, apply, &mut outputs))
         });
-        self.count(count);
+        self.count(count, effects);
         self.publish(id, as_of, Some(event), outputs, effects);
     }
 
-    fn count(&mut self, step: StepCount) {
+    /// Counts a step. What it takes back comes before what it says: a squeeze forgotten may be found anew.
+    fn count(&mut self, step: StepCount, effects: &mut Vec<Effect>) {
         self.organisation = step.organisation;
         let counters = &mut self.header.counters;
         counters.duplicates += u64::from(step.is_duplicate);
         counters.alerts_open = counters.alerts_open.saturating_add_signed(step.alerts_opened);
+        for key in step.forgotten {
+            self.push(Action::ForgetSqueeze(key), effects);
+        }
     }
 
     /// Moves the watermark, never back, and fires what is due by it.
@@ -373,7 +377,7 @@ impl PartitionEngine {
         });
         if let Some((as_of, count)) = fired {
             self.header.counters.timers_fired += 1;
-            self.count(count);
+            self.count(count, effects);
             if !outputs.is_empty() {
                 let id = Arc::clone(self.store.id(place));
                 self.publish(&id, as_of, None, outputs, effects);

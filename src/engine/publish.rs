@@ -11,7 +11,7 @@ use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
 use crate::model::step::Step;
 use crate::model::{
     Band, Dimension, DimensionSums, EventTime, Evidence, EvidenceId, LoyaltyReading, Micros, Sign,
-    TrustPoint, explain,
+    Text, TrustPoint, explain,
 };
 
 /// What was last published of a customer.
@@ -105,6 +105,7 @@ pub(super) fn step(
     StepCount {
         is_duplicate: step.is_duplicate,
         alerts_opened: step.alerts_opened,
+        forgotten: step.forgotten,
         organisation: step.organisation,
     }
 }
@@ -119,6 +120,8 @@ pub(super) struct StepCount {
     pub(super) is_duplicate: bool,
     /// Squeezes opened less those resolved.
     pub(super) alerts_opened: i64,
+    /// Dedup keys of squeezes whose last word is to be taken back.
+    pub(super) forgotten: Vec<Text>,
     pub(super) organisation: Option<Box<Organisation>>,
 }
 

@@ -245,8 +245,8 @@ impl Tally {
                     (oldest, cause) => oldest.or(cause),
                 };
             }
-            // About no customer, and so no output to count by kind.
-            Action::PublishPart(_) => {}
+            // No facts about a customer, and so no outputs to count by kind.
+            Action::PublishPart(_) | Action::ForgetSqueeze(_) => {}
             Action::DeadLetter(rejection) => {
                 self.dead_letters.push((partition, effect.source.offset, rejection.reason));
             }

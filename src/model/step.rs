@@ -34,6 +34,8 @@ pub struct Step<'a> {
     pub recorded: Vec<Evidence>,
     /// What is to be said, in the order the rules apply.
     pub said: Vec<OutputBody>,
+    /// Dedup keys of squeezes of which no more will be known, though whoever follows them may take them for open.
+    pub forgotten: Vec<Text>,
     /// The event's natural key was known already.
     pub is_duplicate: bool,
     /// Squeezes for which money may be owed since, less those for which none may be any more.
@@ -63,6 +65,7 @@ impl<'a> Step<'a> {
             retracted: Vec::new(),
             recorded: Vec::new(),
             said: Vec::new(),
+            forgotten: Vec::new(),
             is_duplicate: false,
             alerts_opened: 0,
         }

@@ -307,7 +307,7 @@ impl Outcome {
                     self.squeezes.insert(alert.dedup_key.to_string(), said);
                 }
             }
-            Action::PublishPart(_) => {}
+            Action::PublishPart(_) | Action::ForgetSqueeze(_) => {}
         }
     }
 }

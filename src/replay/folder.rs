@@ -89,7 +89,7 @@ impl Folder {
     /// # Panics
     /// If it is an evidence and the folder was begun without them, or a part of the organisation: those are written at the end.
     pub fn write(&mut self, effect: &Effect) -> io::Result<()> {
-        let (kind, line) = wire::file_line(effect);
+        let Some((kind, line)) = wire::file_line(effect) else { return Ok(()) };
         let (_, file) = self
             .streams
             .iter_mut()

@@ -42,7 +42,7 @@ impl Tally {
     pub fn count(&mut self, effect: &Effect) {
         let output = match &effect.action {
             Action::Publish(output) => output,
-            Action::PublishPart(_) => return,
+            Action::PublishPart(_) | Action::ForgetSqueeze(_) => return,
             Action::DeadLetter(rejection) => {
                 *self.dead_letters.entry(rejection.reason).or_default() += 1;
                 return;

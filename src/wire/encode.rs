@@ -66,7 +66,8 @@ impl Encoder {
     /// keeps its key, value and headers, or of more than 10 MB an excerpt, and in the header `truncated` how much there was.
     ///
     /// A squeeze is also the last word of its slot in `open-alerts`, null once resolved; an erasure is null wherever the last value of
-    /// a customer is kept. What is null has its envelope in headers in every mode: a CloudEvent without data and a tombstone at once.
+    /// a customer is kept. What is null has its envelope in headers in every mode: a CloudEvent without data and a tombstone at once. A squeeze
+    /// that is forgotten is a tombstone and no event.
     ///
     /// # Errors
     /// Those of `take`, which gets no record after one.
@@ -92,6 +93,7 @@ impl Encoder {
                 publish(output, rest, encoding, (&mut self.json, &mut self.proto), take)
             }
             Action::PublishPart(part) => organisation_part(part, origin, rest, take),
+            Action::ForgetSqueeze(slot) => forgotten_squeeze(slot, rest, take),
             Action::DeadLetter(rejection) => {
                 dead_letter(rejection, original, effect.source, origin, rest, take)
             }
@@ -162,6 +164,16 @@ fn publish<E>(
         SqueezeState::Resolved => forgotten("open-alerts", slot, &mut take),
         _ => take(OutRecordRef { topic: "open-alerts", key: Some(slot), ..said }),
     }
+}
+
+/// A tombstone alone: nothing happened that an event could tell.
+fn forgotten_squeeze<E>(
+    slot: &str,
+    rest: [Header<'_>; 2],
+    mut take: impl FnMut(OutRecordRef<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let key = Some(slot.as_bytes());
+    take(OutRecordRef { topic: "open-alerts", key, value: None, headers: &rest })
 }
 
 /// What an output that has data says, written into one of the two.

@@ -61,9 +61,9 @@ impl FileKind {
     }
 }
 
-/// The line an effect is in a file, without line feed, and which file.
-pub fn file_line(effect: &Effect) -> (FileKind, String) {
-    match &effect.action {
+/// The line an effect is in a file, without line feed, and which file; `None` if it is in none: files keep every word, not the last.
+pub fn file_line(effect: &Effect) -> Option<(FileKind, String)> {
+    let line = match &effect.action {
         Action::Publish(output) => {
             let mut out = Writer::default();
             structured(output, &output.id(), &mut out);
@@ -74,7 +74,9 @@ pub fn file_line(effect: &Effect) -> (FileKind, String) {
         Action::DeadLetter(rejection) => {
             (FileKind::DeadLetters, dead_letter(effect.source.offset, rejection))
         }
-    }
+        Action::ForgetSqueeze(_) => return None,
+    };
+    Some(line)
 }
 
 /// Writes an output, whose id is `id`, as one CloudEvent.
@@ -155,7 +157,8 @@ mod tests {
     use crate::model::EventTime;
 
     fn line(action: Action) -> (FileKind, String) {
-        file_line(&Effect { source: SourcePosition { offset: 4, seq: 0, ordinal: 0 }, action })
+        let source = SourcePosition { offset: 4, seq: 0, ordinal: 0 };
+        file_line(&Effect { source, action }).unwrap()
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn replayed(input: &[Line]) -> BTreeMap<(&'static str, String), Vec<String>> {
             && !matches!(output.body, OutputBody::CustomerErased { .. })
         {
             let place = (output.stream().as_str(), output.customer.to_string());
-            written.entry(place).or_default().push(wire::file_line(effect).1);
+            written.entry(place).or_default().extend(wire::file_line(effect).map(|(_, line)| line));
         }
         Ok(())
     };

@@ -12,11 +12,14 @@ use std::time::Duration;
 use goodfaith::generate::{self, Generator};
 use goodfaith::model::{Event, EventTime};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::BaseProducer;
 
 use crate::support::{Deployment, PARTITIONS, Process, is_soon, line, now, tick, time};
 
 /// Records that the feed writes at a time, as a share of a second.
 const SLICES: usize = 10;
+/// Records that it writes at a time as long as nothing holds it back.
+const SLICE: usize = 50_000;
 /// How long a process may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -123,6 +126,16 @@ impl<'a> Fleet<'a> {
     }
 }
 
+/// What a feed writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flow {
+    pub(crate) customers: NonZeroU32,
+    /// Events that come first, as fast as the broker takes them.
+    pub(crate) preload: usize,
+    /// Events a second from then on.
+    pub(crate) rate: usize,
+}
+
 /// Events that come at a steady rate, from a thread of their own.
 pub(crate) struct Feed {
     is_stopped: Arc<AtomicBool>,
@@ -130,30 +143,31 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Starts to write what happens to so many customers, so many events a second, until told to finish.
-    pub(crate) fn start(
-        deployment: &Deployment,
-        seed: u64,
-        customers: NonZeroU32,
-        rate: usize,
-    ) -> Self {
+    /// Writes what comes first, then starts to write at a steady rate until told to finish.
+    pub(crate) fn start(deployment: &Deployment, seed: u64, flow: Flow) -> Self {
         let is_stopped = Arc::new(AtomicBool::new(false));
-        let (deployment, stopped) = (deployment.clone(), Arc::clone(&is_stopped));
-        let mut events =
-            Generator::new(generate::Settings { seed, customers, ..Default::default() });
+        let stopped = Arc::clone(&is_stopped);
+        let settings = generate::Settings { seed, customers: flow.customers, ..Default::default() };
+        let mut writer = Writer {
+            deployment: deployment.clone(),
+            producer: deployment.producer(),
+            events: Generator::new(settings),
+            latest: EventTime::default(),
+            count: 0,
+        };
+        while writer.count < flow.preload {
+            writer.write(SLICE.min(flow.preload - writer.count));
+        }
         let thread = thread::spawn(move || {
-            let (mut latest, mut count, began) = (EventTime::default(), 0, now());
+            let began = now();
             while !stopped.load(Ordering::Acquire) {
-                let slice: Vec<Event> = events.by_ref().take((rate / SLICES).max(1)).collect();
-                let times = slice.iter().map(time);
-                latest = times.fold(latest, EventTime::max);
-                count += slice.len();
-                deployment.produce(&slice.iter().filter_map(line).collect::<Vec<_>>());
-                let due = Duration::from_secs_f64(count as f64 / rate as f64);
+                writer.write((flow.rate / SLICES).max(1));
+                let steady = (writer.count - flow.preload) as f64;
+                let due = Duration::from_secs_f64(steady / flow.rate as f64);
                 thread::sleep(due.saturating_sub(began.elapsed()));
             }
-            deployment.produce(&[tick(&latest.plus_days(1).to_string())]);
-            count
+            writer.deployment.produce(&[tick(&writer.latest.plus_days(1).to_string())]);
+            writer.count
         });
         Self { is_stopped, thread }
     }
@@ -162,6 +176,25 @@ impl Feed {
     pub(crate) fn finish(self) -> usize {
         self.is_stopped.store(true, Ordering::Release);
         self.thread.join().unwrap()
+    }
+}
+
+struct Writer {
+    deployment: Deployment,
+    producer: BaseProducer,
+    events: Generator,
+    latest: EventTime,
+    count: usize,
+}
+
+impl Writer {
+    /// Writes the next so many events.
+    fn write(&mut self, events: usize) {
+        let slice: Vec<Event> = self.events.by_ref().take(events).collect();
+        self.latest = slice.iter().map(time).fold(self.latest, EventTime::max);
+        self.count += slice.len();
+        let lines: Vec<_> = slice.iter().filter_map(line).collect();
+        self.deployment.produce_by(&self.producer, &lines);
     }
 }
 

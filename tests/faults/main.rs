@@ -26,12 +26,13 @@ mod report;
 
 use std::num::NonZeroU32;
 
+use fleet::Flow;
 use plan::{Dose, Fault, Found, run};
 
 /// A little of a fault, with every safeguard on.
 fn little(times: usize) -> Dose {
-    let customers = NonZeroU32::new(500).unwrap();
-    Dose { runs: 1, times, processes: 3, customers, rate: 2_000, seed: 1, without: "" }
+    let flow = Flow { customers: NonZeroU32::new(500).unwrap(), preload: 0, rate: 2_000 };
+    Dose { runs: 1, times, processes: 3, flow, snapshots: None, seed: 1, without: "" }
 }
 
 /// Faults came about, and did no harm.

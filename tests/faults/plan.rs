@@ -2,16 +2,17 @@
 //! a feed, a fleet, the fault so many times, an end in peace, and the checker's word.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::{LazyLock, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use goodfaith::snapshot::Location;
+
 use crate::checker::{Anomaly, History, Kind};
 use crate::dice::Dice;
-use crate::fleet::{Feed, Fleet, address, ends, restart_broker};
+use crate::fleet::{Feed, Fleet, Flow, address, ends, restart_broker};
 use crate::proxy::{self, ApiKey, Harm, Proxy};
-use crate::support::{Deployment, Group, PARTITIONS, now};
+use crate::support::{Deployment, Group, now};
 
 /// How long a deployment may take to have handled all there is.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -87,9 +88,9 @@ pub(crate) struct Dose {
     pub(crate) times: usize,
     /// Processes; behind the proxy it is one.
     pub(crate) processes: usize,
-    pub(crate) customers: NonZeroU32,
-    /// Events a second.
-    pub(crate) rate: usize,
+    pub(crate) flow: Flow,
+    /// How often snapshots are taken; `None`: never.
+    pub(crate) snapshots: Option<Duration>,
     pub(crate) seed: u64,
     /// Safeguards that are off, separated by commas.
     pub(crate) without: &'static str,
@@ -171,7 +172,10 @@ impl Fault {
 
 /// One deployment: a feed, the faults, the end, and what is left.
 fn one(fault: Fault, dose: &Dose, seed: u64, found: &mut Found) {
-    let deployment = Deployment::new("faults");
+    let folder = tempfile::tempdir().unwrap();
+    let mut deployment = Deployment::new("faults");
+    let location = Location::Folder(folder.path().to_owned());
+    deployment.snapshots = dose.snapshots.map(|interval| (location, interval));
     let mut fleet = Fleet::new(&deployment, fault.is_static()).without(dose.without);
     if fault.is_proxied() {
         PROXY.set(Harm::None);
@@ -180,7 +184,7 @@ fn one(fault: Fault, dose: &Dose, seed: u64, found: &mut Found) {
     }
     let processes = if fault.is_proxied() { 1 } else { dose.processes };
     (0..processes).for_each(|_| fleet.add());
-    let feed = Feed::start(&deployment, seed, dose.customers, dose.rate);
+    let feed = Feed::start(&deployment, seed, dose.flow);
     let (dice, group) = (Dice::new(seed), deployment.group());
     let mut run = Run { deployment: &deployment, group, fleet, dice, found, is_stuck: false };
     run.begin();
@@ -201,7 +205,11 @@ fn one(fault: Fault, dose: &Dose, seed: u64, found: &mut Found) {
     let records: usize = history.outputs.values().map(Vec::len).sum();
     assert!(records > 0, "a run that publishes nothing shows nothing");
     found.records += records;
-    found.anomalies.extend(history.check());
+    let anomalies = history.check();
+    if anomalies.is_empty() {
+        deployment.delete();
+    }
+    found.anomalies.extend(anomalies);
 }
 
 /// A deployment under load.
@@ -341,9 +349,9 @@ impl Run<'_> {
         thread::sleep(Duration::from_millis(pause));
     }
 
-    /// Waits until every partition is served.
+    /// Waits until every partition is served, and what came first is handled.
     fn begin(&mut self) {
-        let begun = vec![1; PARTITIONS as usize];
+        let begun: Vec<i64> = ends(self.deployment).into_iter().map(|end| end.max(1)).collect();
         assert!(self.reach(&begun), "the service does not begin");
     }
 

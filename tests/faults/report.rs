@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::fleet::Flow;
 use crate::plan::{Dose, Fault, Found, run};
 
 /// Where a report stands in the document it is written to.
@@ -22,9 +23,12 @@ const HEADING: &str = "\
 #[derive(Debug, Parser)]
 #[command(name = "make faults FAULTS=", no_binary_name = true)]
 struct Args {
-    /// kill -9 of one process of several; 3 a run
+    /// kill -9 of one process of several
     #[arg(long, default_value_t = 300)]
     kills: usize,
+    /// Of these, how many a run
+    #[arg(long, default_value_t = 3)]
+    kills_a_run: usize,
     /// The same of static members; 3 a run
     #[arg(long, default_value_t = 30)]
     static_kills: usize,
@@ -64,6 +68,12 @@ struct Args {
     /// Events a second
     #[arg(long, default_value_t = 2_000)]
     rate: usize,
+    /// Events that come before the first fault, as fast as they are handled
+    #[arg(long, default_value_t = 0)]
+    preload: usize,
+    /// Seconds from one snapshot to the next; 0: none
+    #[arg(long, default_value_t = 0)]
+    snapshots: u64,
     /// Of the first run; each further one counts on
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -80,8 +90,8 @@ impl Args {
             runs: all.checked_div(times).unwrap_or_default(),
             times,
             processes: self.processes,
-            customers: self.customers,
-            rate: self.rate,
+            flow: Flow { customers: self.customers, preload: self.preload, rate: self.rate },
+            snapshots: (self.snapshots > 0).then(|| Duration::from_secs(self.snapshots)),
             seed: self.seed,
             without: "",
         }
@@ -89,7 +99,7 @@ impl Args {
 
     fn plan(&self) -> Vec<(Fault, Dose)> {
         let plan = [
-            (Fault::Kill, self.dose(self.kills, 3)),
+            (Fault::Kill, self.dose(self.kills, self.kills_a_run)),
             (Fault::KillStatic, self.dose(self.static_kills, 3)),
             (Fault::KillAtStep, self.dose(self.steps, 10)),
             (Fault::KillHalfway, self.dose(self.halves, 1)),

@@ -80,7 +80,7 @@ fn no_score_and_no_alert_says_how_patient_a_customer_is() {
         let Action::Publish(output) = &effect.action else { return };
         *seen.entry(output.stream().as_str()).or_default() += 1;
         if output.stream() != Stream::Loyalty {
-            let line = wire::file_line(effect).1;
+            let (_, line) = wire::file_line(effect).unwrap();
             assert_eq!(restricted(&json(line.as_bytes())), Vec::<String>::new(), "{line}");
         }
         let nothing = RecordRef { key: None, value: None, headers: &[], timestamp_ms: None };

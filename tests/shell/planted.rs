@@ -33,7 +33,7 @@ fn compared(settings: PopulationSettings, policy: Policy) -> Comparison {
     }
     let mut alerts = Vec::new();
     let mut sink = |effect: &Effect| {
-        let (kind, line) = wire::file_line(effect);
+        let Some((kind, line)) = wire::file_line(effect) else { return Ok(()) };
         assert_ne!(kind, FileKind::DeadLetters, "{line}");
         if kind == FileKind::Alerts {
             alerts.push(line);

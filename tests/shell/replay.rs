@@ -43,7 +43,7 @@ fn replayed(
     let mut written = Vec::new();
     let lines = lines.iter().map(Vec::as_slice);
     let replay = run(options, lines, until, &mut |effect: &Effect| {
-        written.push(wire::file_line(effect));
+        written.extend(wire::file_line(effect));
         Ok(())
     });
     (written, replay.unwrap())
@@ -148,7 +148,7 @@ fn engine_lines(
     if let Some(time) = until.or_else(|| engine.watermark()) {
         engine.handle(Input::Tick { seq: engine.seq(), time }, &mut effects);
     }
-    effects.iter().map(wire::file_line).collect()
+    effects.iter().filter_map(wire::file_line).collect()
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_partition_gives_the_same_among_others_and_alone() {
     let all = run(&options(PARTITIONS), lines.iter().map(Vec::as_slice), None, &mut |effect| {
         if let Action::Publish(output) = &effect.action {
             let written = together.entry(partition(&output.customer)).or_default();
-            written.push(wire::file_line(effect).1);
+            written.extend(wire::file_line(effect).map(|(_, line)| line));
         }
         Ok(())
     })

@@ -43,6 +43,9 @@ const END: &str = "2026-06-01T00:00:00Z";
 pub(crate) const OUTPUTS: [&str; 7] =
     ["scores", "alerts", "open-alerts", "loyalty", "organisation", "evidence", "dead-letters"];
 
+/// What it reads, its own journal included.
+const INPUTS: [&str; 3] = ["events", "reference", "journal"];
+
 /// The broker the tests run against.
 pub(crate) fn bootstrap() -> String {
     #[expect(clippy::disallowed_methods, reason = "how a test is told of its broker")]
@@ -205,25 +208,33 @@ impl Deployment {
 
     /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
     pub(crate) fn produce(&self, input: &[Line]) {
-        let producer: BaseProducer = self
-            .client()
+        self.produce_by(&self.producer(), input);
+    }
+
+    /// A producer that chooses partitions as Java's does.
+    pub(crate) fn producer(&self) -> BaseProducer {
+        self.client()
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
             .create()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// The same as [`Self::produce`] by a producer that stands.
+    pub(crate) fn produce_by(&self, producer: &BaseProducer, input: &[Line]) {
         for line in input {
             match line {
                 Line::Reference(value) => {
-                    send(&producer, &self.topic("reference"), Some(0), b"", Some(value));
+                    send(producer, &self.topic("reference"), Some(0), b"", Some(value));
                 }
                 Line::Tick(value) => {
                     for partition in 0..PARTITIONS {
-                        send(&producer, &self.topic("events"), Some(partition), b"", Some(value));
+                        send(producer, &self.topic("events"), Some(partition), b"", Some(value));
                     }
                 }
                 Line::Customer { key, value } => {
                     let value = (!value.is_empty()).then_some(value.as_slice());
-                    send(&producer, &self.topic("events"), None, key, value);
+                    send(producer, &self.topic("events"), None, key, value);
                 }
             }
         }
@@ -414,6 +425,16 @@ impl Deployment {
     /// Deletes every record of `what`.
     pub(crate) fn delete_all(&self, what: &str) {
         self.delete_below(what, Offset::End);
+    }
+
+    /// Removes its topics, once all that is to be known of them is.
+    pub(crate) fn delete(&self) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let topics: Vec<String> =
+            OUTPUTS.iter().chain(&INPUTS).map(|what| self.topic(what)).collect();
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(admin.delete_topics(&topics, &AdminOptions::new())).unwrap();
     }
 
     fn delete_below(&self, what: &str, offset: Offset) {

@@ -2,9 +2,11 @@
 //!
 //! One function a decoder; it says whether the bytes were sound. The fuzz targets in `fuzz/` run them by coverage, `mutants` by chance on stable Rust.
 
-use goodfaith::engine::Reason;
+use goodfaith::engine::{PartitionEngine, Reason};
 use goodfaith::model::{Event, Policy, PolicyDocument};
-use goodfaith::wire::{self, Chain, CommitMark, Expect, Header, JournalRecord, RecordRef};
+use goodfaith::wire::{
+    self, Chain, CommitMark, Expect, Header, JournalRecord, Manifest, Part, PartWriter, RecordRef,
+};
 
 /// A line of a file.
 pub(crate) fn event_json(bytes: &[u8]) -> bool {
@@ -88,6 +90,28 @@ pub(crate) fn organisation_part(bytes: &[u8]) -> bool {
     let line = wire::part_line(&part, partition);
     assert_eq!(wire::read_part(line.as_bytes()).unwrap(), (partition, part));
     true
+}
+
+/// The manifest of a snapshot.
+pub(crate) fn snapshot_manifest(bytes: &[u8]) -> bool {
+    let Ok(manifest) = Manifest::decode(bytes) else { return false };
+    assert_eq!(Manifest::decode(&manifest.encode()).as_ref(), Ok(&manifest));
+    true
+}
+
+/// A part of a snapshot.
+pub(crate) fn snapshot_part(bytes: &[u8]) -> bool {
+    let Ok(part) = Part::decode(bytes) else { return false };
+    let mut writer = PartWriter::new(&part.header);
+    writer.engine(&part.engine);
+    part.customers.iter().for_each(|(id, packed)| writer.customer(id, packed.as_deref()));
+    assert_eq!(Part::decode(&writer.finish()).as_ref(), Ok(&part));
+    true
+}
+
+/// A customer as a snapshot holds it.
+pub(crate) fn packed_customer(bytes: &[u8]) -> bool {
+    PartitionEngine::check_customer(&"ada".into(), bytes).is_ok()
 }
 
 fn event_record(value: Option<&[u8]>, headers: &[Header<'_>]) -> bool {

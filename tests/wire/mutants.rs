@@ -4,9 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use goodfaith::engine::{Input, PartitionEngine, RollUps, Settings};
+use goodfaith::engine::{ENGINE, Input, LAYOUT, PartitionEngine, RollUps, Settings};
 use goodfaith::model::{Event, EventTime};
-use goodfaith::wire::{self, Chain, CommitMark, Decision, Genesis};
+use goodfaith::wire::{
+    self, Chain, CommitMark, Decision, Genesis, Manifest, PartDigest, PartHeader, PartWriter,
+    SnapshotPoint, Step,
+};
 use proptest::prelude::*;
 use proptest::{collection, sample};
 
@@ -116,6 +119,9 @@ static SUBJECTS: LazyLock<Vec<Subject>> = LazyLock::new(|| {
         subject(bodies::commit_mark, vec![mark().to_string().into_bytes()]),
         subject(bodies::policy, policies()),
         subject(bodies::organisation_part, parts(&events)),
+        subject(bodies::snapshot_manifest, vec![manifest().encode()]),
+        subject(bodies::snapshot_part, vec![snapshot_part(&events)]),
+        subject(bodies::packed_customer, packed_customers(&events)),
     ]
 });
 
@@ -134,13 +140,62 @@ fn binary_mode(event: &Event) -> [Vec<u8>; 2] {
     )
 }
 
-/// What an engine says of the organisation after `events`.
-fn parts(events: &[Event]) -> Vec<Vec<u8>> {
+/// An engine after `events`.
+fn engine(events: &[Event]) -> PartitionEngine {
     let settings = Settings { policy: Arc::default(), salt: [0; 16], audit: false };
     let mut engine = PartitionEngine::new(settings).with_roll_ups(RollUps::Kept);
     for (event, offset) in events.iter().zip(0..) {
         engine.handle(Input::Record { offset, record: Ok(event.clone()) }, &mut Vec::new());
     }
+    engine.commit();
+    engine
+}
+
+fn point() -> SnapshotPoint {
+    SnapshotPoint {
+        layout: LAYOUT,
+        engine: ENGINE,
+        genesis: genesis(),
+        partition: 3,
+        offset_next: 40,
+        seq: 3,
+        journal_hash: 0xfeed,
+        reference_offset_next: 12,
+        policy_fingerprint: 99,
+        policy_offset: None,
+    }
+}
+
+fn manifest() -> Manifest {
+    let parts = vec![PartDigest { bytes: 7, checksum: 0xfeed }];
+    Manifest {
+        point: point(),
+        taken_ms: 1_700_000_000_000,
+        steps: vec![Step { id: [5; 16], offset_next: 40, seq: 3, parts }],
+        customers: 2,
+        supersedes: false,
+    }
+}
+
+/// A snapshot of an engine after `events`, in one part.
+fn snapshot_part(events: &[Event]) -> Vec<u8> {
+    let header = PartHeader { point: point(), step: [5; 16], number: 0, rests_on: None };
+    let mut writer = PartWriter::new(&header);
+    let image = engine(events).image();
+    writer.engine(&image.header);
+    image.customers.iter().for_each(|(id, packed)| writer.customer(id, packed.as_deref()));
+    writer.finish()
+}
+
+/// Customers after `events`, each packed.
+fn packed_customers(events: &[Event]) -> Vec<Vec<u8>> {
+    let customers = engine(events).image().customers;
+    customers.into_iter().filter_map(|(_, packed)| Some(packed?.to_vec())).collect()
+}
+
+/// What an engine says of the organisation after `events`.
+fn parts(events: &[Event]) -> Vec<Vec<u8>> {
+    let engine = engine(events);
     let line = |part| wire::part_line(&part, 3).into_bytes();
     engine.organisation().into_iter().map(line).collect()
 }

@@ -250,8 +250,8 @@ mod tests {
         assert!(fuse(&evidences).score < before);
         assert!(explain_customer(&told()).contains("amara"));
         let (_, effects) = handle(squeezed());
-        let says =
-            effects.iter().filter(|effect| wire::file_line(effect).1.contains("squeeze.opened"));
+        let lines = effects.iter().filter_map(wire::file_line);
+        let says = lines.filter(|(_, line)| line.contains("squeeze.opened"));
         assert_eq!(says.count(), 1, "the bill opens the squeeze");
         assert!(encode(&super::effects()) > 1_000);
         assert_eq!(restore(&stored()).customer_count(), HELD);

@@ -119,9 +119,12 @@ impl Customer {
     /// A rule holds: its slot opens, grows or comes back, and what it weighs is recorded. Nothing, if the slot is of another
     /// currency, or is over and the rule still gathers.
     pub fn hold(&mut self, step: &mut Step<'_>, finding: Finding) {
-        self.squeezes
-            .retain(|slot| !finding.is_of(slot) || !slot.is_history(step.time, step.policy));
-        let place = self.squeezes.iter().position(|slot| finding.is_of(slot));
+        let mut place = self.squeezes.iter().position(|slot| finding.is_of(slot));
+        if let Some(index) =
+            place.take_if(|index| self.squeezes[*index].is_history(step.time, step.policy))
+        {
+            self.forget_squeeze(step, index);
+        }
         let index = place.unwrap_or_else(|| self.open_slot(step, &finding));
         let slot = &self.squeezes[index];
         let is_over = matches!(slot.state, SqueezeState::Stopped | SqueezeState::Resolved);
@@ -245,8 +248,9 @@ impl Customer {
                 let (a, b) = (&self.squeezes[*a], &self.squeezes[*b]);
                 rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))
             });
-            let gone = leaves.map(|index| self.squeezes.remove(index));
-            step.alerts_opened -= i64::from(gone.is_some_and(|slot| slot.is_liability()));
+            if let Some(index) = leaves {
+                self.forget_squeeze(step, index);
+            }
             self.overflows.squeeze += 1;
         }
         let slot = SqueezeSlot {
@@ -275,6 +279,15 @@ impl Customer {
         };
         self.squeezes.push(slot);
         self.squeezes.len() - 1
+    }
+
+    /// Empties a slot. Its last word must not stand for ever, if that was not its end.
+    fn forget_squeeze(&mut self, step: &mut Step<'_>, index: usize) {
+        let slot = self.squeezes.remove(index);
+        step.alerts_opened -= i64::from(slot.is_liability());
+        if slot.may_be_told_open() {
+            step.forgotten.push(slot.key);
+        }
     }
 
     /// Says what changed, unless the slot is muted; a muted alert counts as said.
