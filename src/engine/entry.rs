@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::publish::Publication;
 use crate::model::EventTime;
-use crate::model::customer::Customer;
+use crate::model::customer::{Customer, Head};
 use crate::model::section::{self, Pack};
 
 /// Changes whenever the packed bytes of any customer, or of what else an engine owns, would: bytes of another layout say nothing.
@@ -21,15 +21,24 @@ const DEADLINE_BYTES: usize = size_of::<i64>();
 pub(super) const NEVER: EventTime = EventTime::from_millis(i64::MAX);
 
 /// One customer and what has been published of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Entry {
     pub(super) customer: Customer,
     pub(super) publication: Publication,
 }
 
 impl Entry {
-    pub(super) fn new(customer: Customer) -> Self {
+    /// The customer `id`, first heard of at `time`.
+    pub(super) fn new(id: &Arc<str>, time: EventTime) -> Self {
+        let customer = Customer::new(Arc::clone(id), time);
         Self { customer, publication: Publication::default() }
+    }
+
+    /// Becomes the customer `id`, first heard of at `time`, in the memory of whoever it was.
+    pub(super) fn begin(&mut self, id: &Arc<str>, time: EventTime) {
+        self.customer.become_head(Arc::clone(id), Head::new(time));
+        self.publication = Publication::default();
+        self.customer.sections_mut().into_iter().for_each(Pack::forget);
     }
 
     /// The customer `id` that `packed` holds, its sections still packed.
@@ -37,14 +46,31 @@ impl Entry {
     /// # Errors
     /// If the bytes are of another layout, or damaged; but see [`Self::check`].
     pub(super) fn unpack(id: &Arc<str>, packed: &Arc<[u8]>) -> Result<Self, postcard::Error> {
+        let mut entry = Self::new(id, EventTime::default());
+        entry.wake(id, packed)?;
+        Ok(entry)
+    }
+
+    /// Becomes the customer `id` that `packed` holds, its sections still packed, in the memory of whoever it was.
+    ///
+    /// # Errors
+    /// Those of [`Self::unpack`]; then it is nobody.
+    pub(super) fn wake(
+        &mut self,
+        id: &Arc<str>,
+        packed: &Arc<[u8]>,
+    ) -> Result<(), postcard::Error> {
         const TOO_FEW: postcard::Error = postcard::Error::DeserializeUnexpectedEnd;
         let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or(TOO_FEW)?;
-        let (mut entry, bytes): (Self, _) = postcard::take_from_bytes(bytes)?;
-        entry.customer.id = Arc::clone(id);
+        let ((head, publication), bytes): ((Head, Publication), _) =
+            postcard::take_from_bytes(bytes)?;
+        self.customer.become_head(Arc::clone(id), head);
+        self.publication = publication;
         let (held, mut bytes) = bytes.split_first_chunk().ok_or(TOO_FEW)?;
         let held = u32::from_le_bytes(*held);
-        for (place, section) in entry.customer.sections_mut().into_iter().enumerate() {
+        for (place, section) in self.customer.sections_mut().into_iter().enumerate() {
             if held & (1 << place) == 0 {
+                section.forget();
                 continue;
             }
             let (length, behind): (usize, _) = postcard::take_from_bytes(bytes)?;
@@ -54,7 +80,7 @@ impl Entry {
             section.rest(section::Packed::new(packed, range).ok_or(TOO_FEW)?);
         }
         let is_whole = bytes.is_empty() && held >> Customer::SECTIONS == 0;
-        is_whole.then_some(entry).ok_or(postcard::Error::DeserializeBadEncoding)
+        is_whole.then_some(()).ok_or(postcard::Error::DeserializeBadEncoding)
     }
 
     /// Whether its sections can be unpacked, which [`Self::unpack`] takes on trust.

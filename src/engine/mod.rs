@@ -303,9 +303,7 @@ impl PartitionEngine {
         let id = &event.customer;
         let organisation = &mut self.organisation;
         let mut outputs = Vec::new();
-        let place = place.unwrap_or_else(|| {
-            self.store.insert(id, Entry::new(Customer::new(Arc::clone(id), event.time)))
-        });
+        let place = place.unwrap_or_else(|| self.store.insert(id, event.time));
         let (as_of, count) = self.store.change(place, |entry| {
             let customer = &mut entry.customer;
             customer.records.push(record);

@@ -86,12 +86,12 @@ impl Output {
     }
 
     /// Appends the key that enters the id: what, within the customer and kind, this is about.
-    fn push_key(&self, text: &mut String) {
+    fn push_key(&self, time: &str, text: &mut String) {
         match &self.body {
             OutputBody::ScoreChanged(_)
             | OutputBody::TrustDepleted { .. }
             | OutputBody::PerceptionGap { .. }
-            | OutputBody::LoyaltyChanged { .. } => text.push_str(self.time.text().as_str()),
+            | OutputBody::LoyaltyChanged { .. } => text.push_str(time),
             OutputBody::CustomerErased { .. } => text.push('-'),
             OutputBody::Squeeze(alert) => text.push_str(&alert.dedup_key),
             OutputBody::Breach(breach) => text.push_str(&breach.promise_id),
@@ -109,9 +109,10 @@ impl Output {
     /// so that a re-emission is recognisable.
     pub fn id(&self) -> String {
         let mut text = String::with_capacity(160);
+        let time = self.time.text();
         text.extend([&self.customer, "\n", self.kind(), "\n"]);
-        self.push_key(&mut text);
-        text.extend(["\n", self.time.text().as_str(), "\n", &self.sequence.to_string()]);
+        self.push_key(time.as_str(), &mut text);
+        text.extend(["\n", time.as_str(), "\n", &self.sequence.to_string()]);
         hex_32(&text)
     }
 }

@@ -75,6 +75,7 @@ pub(super) fn step(
     let mut bodies = Vec::new();
     let bodies = &mut bodies;
     let (policy, as_of) = (step.policy, step.as_of);
+    step.is_audited = audit;
     let before = *entry.customer.trust.sums();
     let open_before = cfg!(debug_assertions).then(|| alerts_open(entry));
     entry.customer.timers.armed_by = step.origin;
@@ -172,9 +173,10 @@ fn publish_score(
     }
     publication.last = Some((score, band));
     let from = previous.unwrap_or_else(|| Micros::round(base));
-    let parts = entry.customer.trust.parts(after, step.policy);
+    let trust = &entry.customer.trust;
+    let parts = trust.parts_at(times, after, step.policy);
     // Read now that it is asked for: most steps publish no score.
-    let before = before.at(times, step.policy);
+    let before = before.at_beside(times, (trust.sums(), after), step.policy);
     let change = explain::change(from, at_last_step, &before, after, step.policy);
     publication.moved = Some(Moved::new(step.as_of, &change));
     bodies.push(OutputBody::ScoreChanged(Box::new(ScoreChanged {
@@ -229,9 +231,15 @@ fn publish_gap(
     bodies: &mut Vec<OutputBody>,
 ) {
     let policy = &step.policy.perception;
+    let was_in = entry.publication.gap;
+    if was_in.is_none()
+        && Micros::default() < policy.evidence_min
+        && entry.customer.perceived.is_default()
+    {
+        return;
+    }
     let opinion = entry.customer.perceived.opinion(times, policy.half_life_ms);
     let has_mass = Micros::round(opinion.mass()) >= policy.evidence_min;
-    let was_in = entry.publication.gap;
     if was_in.is_none() && !has_mass {
         return;
     }
@@ -261,7 +269,7 @@ fn publish_loyalty(
     bodies: &mut Vec<OutputBody>,
 ) {
     let loyalty = &mut entry.customer.loyalty;
-    if !loyalty.is_observed {
+    if loyalty.is_default() || !loyalty.is_observed {
         return;
     }
     let [l, consider, rely, forgive] = loyalty.read(times, step.policy).map(Micros::round);

@@ -298,9 +298,12 @@ impl Store {
         ids
     }
 
-    /// Takes the customer `id` in, which is not held.
-    pub(super) fn insert(&mut self, id: &Arc<str>, entry: Entry) -> Place {
-        let state = State::Awake(self.sleep.seat(&mut self.slots, entry, None));
+    /// Takes the customer `id` in, which is not held, first heard of at `time`.
+    pub(super) fn insert(&mut self, id: &Arc<str>, time: EventTime) -> Place {
+        let mut awake = self.sleep.seat(&mut self.slots);
+        awake.entry.begin(id, time);
+        awake.packed = None;
+        let state = State::Awake(awake);
         let place = self.slots.add(Slot { id: Arc::clone(id), state, indexed: NEVER });
         self.sleep.seats.push(place);
         if !self.undo.is_off {
@@ -477,10 +480,11 @@ impl Store {
         let Place(place) = place;
         let slot = slot_at(&self.slots.list, place);
         if let State::Resting(packed) = &slot.state {
-            let packed = Arc::clone(packed);
-            let entry = unpack(&slot.id, &packed);
+            let (id, packed) = (Arc::clone(&slot.id), Arc::clone(packed));
             self.sleep.resting_bytes -= packed.len();
-            let awake = self.sleep.seat(&mut self.slots, entry, Some(packed));
+            let mut awake = self.sleep.seat(&mut self.slots);
+            awake.entry.wake(&id, &packed).expect(UNPACKED);
+            awake.packed = Some(packed);
             self.sleep.seats.push(place);
             self.slots.at(place).state = State::Awake(awake);
         }
@@ -526,9 +530,10 @@ impl Store {
 }
 
 impl Sleep {
-    /// Seats a customer whose place is to be pushed to the seats next. If all are taken, the one of them rests whose turn it is and
-    /// that was not heard of since it last was.
-    fn seat(&mut self, slots: &mut Slots, entry: Entry, packed: Option<Packed>) -> Box<Awake> {
+    /// A seat for a customer whose place is to be pushed to the seats next; it still holds somebody else. If all are taken, the one of
+    /// them rests whose turn it is and that was not heard of since it last was.
+    fn seat(&mut self, slots: &mut Slots) -> Box<Awake> {
+        let mut free = None;
         while self.awake_max <= self.seats.len() {
             self.hand %= self.seats.len();
             let slot = slots.at(self.seats[self.hand]);
@@ -541,10 +546,18 @@ impl Sleep {
             }
             let packed = slot.packed(&mut self.packer);
             self.resting_bytes += packed.len();
-            slot.state = State::Resting(packed);
+            if let State::Awake(awake) = std::mem::replace(&mut slot.state, State::Resting(packed))
+            {
+                free = Some(awake);
+            }
             self.unseat(slots, self.hand);
         }
-        Box::new(Awake { entry, packed, is_recent: false, seat: self.seats.len() })
+        let mut awake = free.unwrap_or_else(|| {
+            let entry = Entry::new(&Arc::default(), EventTime::default());
+            Box::new(Awake { entry, packed: None, is_recent: false, seat: 0 })
+        });
+        (awake.is_recent, awake.seat) = (false, self.seats.len());
+        awake
     }
 
     /// Frees a seat; whoever had the last one takes it.
@@ -559,8 +572,10 @@ impl Sleep {
 }
 
 /// What this store packed itself, or was given with its check sums right and its layout agreed.
+const UNPACKED: &str = "what was packed can be unpacked";
+
 fn unpack(id: &Arc<str>, packed: &Packed) -> Entry {
-    Entry::unpack(id, packed).expect("what was packed can be unpacked")
+    Entry::unpack(id, packed).expect(UNPACKED)
 }
 
 fn refusal_key(salt: [u8; 16], id: &str) -> RefusalKey {

@@ -28,8 +28,8 @@ const INTERNAL_PROMISES: usize = 16;
 /// Subscriptions, quotes, credits, resolved contacts, fees and guarantees remembered, each.
 pub const FEW: usize = 4;
 
-/// All that is remembered of one customer. What few steps ask for is in sections.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// All that is remembered of one customer. What few steps ask for is in sections. It is packed as a [`Head`], and those.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Customer {
     /// Who.
     #[serde(skip)]
@@ -107,6 +107,26 @@ pub struct Customer {
     /// What overflowed.
     #[serde(skip)]
     pub overflows: Section<Overflows>,
+}
+
+/// What of a [`Customer`] is in no section, in the same order: read apart, for a customer is too large to be handed around.
+#[derive(Debug, Default, Deserialize)]
+pub struct Head {
+    clock: EventTime,
+    as_of: EventTime,
+    first_seen: EventTime,
+    timers: Timers,
+    standing: Option<Box<Standing>>,
+    vulnerability: Option<Fact<bool>>,
+    marketing_consent: Option<Fact<bool>>,
+    closed_at: Option<EventTime>,
+}
+
+impl Head {
+    /// That of a customer first heard of at `time`.
+    pub fn new(time: EventTime) -> Self {
+        Self { clock: time, as_of: time, first_seen: time, ..Self::default() }
+    }
 }
 
 /// How often a bound was reached.
@@ -253,6 +273,17 @@ impl Customer {
         sections!(self, &mut)
     }
 
+    /// Becomes the customer `id` with this head, in the memory of whoever it was. The sections are left to be replaced.
+    pub fn become_head(&mut self, id: Arc<str>, head: Head) {
+        let Head { clock, as_of, first_seen, timers, .. } = head;
+        self.id = id;
+        (self.clock, self.as_of, self.first_seen, self.timers) = (clock, as_of, first_seen, timers);
+        self.standing = head.standing;
+        self.vulnerability = head.vulnerability;
+        self.marketing_consent = head.marketing_consent;
+        self.closed_at = head.closed_at;
+    }
+
     /// A customer first heard of at `time`.
     pub fn new(id: Arc<str>, time: EventTime) -> Self {
         Self {
@@ -370,7 +401,9 @@ impl Customer {
     /// Evidence enters trust, and the roll-ups where the step belongs.
     fn note_recorded(&mut self, step: &mut Step<'_>, evidence: &Evidence) {
         self.trust.record(evidence, step.policy);
-        step.recorded.push(evidence.clone());
+        if step.is_audited {
+            step.recorded.push(evidence.clone());
+        }
         if let Some(organisation) = &mut step.organisation {
             let customer = ring::ring_hash(["customer", &self.id]);
             organisation.record(step.origin, customer, evidence, step.policy);
@@ -379,7 +412,9 @@ impl Customer {
 
     fn note_retracted(&mut self, step: &mut Step<'_>, evidence: &Evidence) {
         self.trust.retract(evidence, step.policy);
-        step.retracted.push(evidence.clone());
+        if step.is_audited {
+            step.retracted.push(evidence.clone());
+        }
         if let Some(organisation) = &mut step.organisation {
             organisation.retract(step.origin, evidence, step.policy);
         }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::EventTime;
-use super::number::exp2;
+use super::number::{exp2, round_half_even};
 
 /// Places a mass of the sum's own epoch is shifted up by: a mass up to this many half-lives older loses nothing.
 const GUARD: i64 = 40;
@@ -35,7 +35,7 @@ fn position(time: EventTime, half_life_ms: i64) -> (i64, f64) {
 /// If `half_life_ms` is 0.
 pub fn mantissa(mass: f64, time: EventTime, half_life_ms: i64) -> (i64, i128) {
     let (epoch, part) = position(time, half_life_ms);
-    (epoch, (mass * exp2(part) * MANTISSA_ONE).round_ties_even() as i128)
+    (epoch, round_half_even(mass * exp2(part) * MANTISSA_ONE) as i128)
 }
 
 /// A time to read sums of one half-life at.

@@ -4,9 +4,12 @@ use sha2::{Digest, Sha256};
 
 /// The first 32 hex digits of the SHA-256 of `text`.
 pub(crate) fn hex_32(text: &str) -> String {
-    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    let digest = Sha256::digest(text);
-    digest.iter().take(16).flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(Sha256::digest(text)) {
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
+    }
+    std::str::from_utf8(&digits).expect("digits are ASCII").to_owned()
 }
 
 #[cfg(test)]

@@ -25,17 +25,28 @@ pub fn g_factor(expected: f64, base_rate: f64) -> f64 {
 /// first of equals) takes what rounding left, all others are rounded half to even.
 pub fn apportion(terms: &[f64], total: Micros) -> Vec<Micros> {
     let mut published: Vec<Micros> = terms.iter().copied().map(Micros::round).collect();
-    if let Some(largest) = index_of_largest(terms) {
-        let others: i64 = published.iter().map(|term| term.millionths()).sum::<i64>()
-            - published[largest].millionths();
-        published[largest] = Micros::new(total.millionths() - others);
+    if let Some((place, term)) =
+        residue(terms.iter().copied().zip(published.iter().copied()), total)
+    {
+        published[place] = term;
     }
     published
 }
 
-fn index_of_largest(terms: &[f64]) -> Option<usize> {
-    let larger = |a: usize, b: usize| if terms[a].abs() < terms[b].abs() { b } else { a };
-    (0..terms.len()).reduce(larger)
+/// Of terms, each with its rounded number, the place of the one that [`apportion`] gives the rest of `total`, and that. `None` of none.
+pub fn residue(
+    terms: impl Iterator<Item = (f64, Micros)>,
+    total: Micros,
+) -> Option<(usize, Micros)> {
+    let (mut largest, mut sum) = (None, 0);
+    for (place, (term, rounded)) in terms.enumerate() {
+        sum += rounded.millionths();
+        if largest.is_none_or(|(_, size, _)| size < term.abs()) {
+            largest = Some((place, term.abs(), rounded));
+        }
+    }
+    let (place, _, rounded) = largest?;
+    Some((place, Micros::new(total.millionths() - (sum - rounded.millionths()))))
 }
 
 /// What moved T since it was `previous`ly published (0.5 before the first): eight numbers that add up to the published T of
@@ -63,8 +74,11 @@ pub fn change(
         }
     }
     let total = Micros::round(after.score).millionths() - previous.millionths();
-    let published = apportion(&terms, Micros::new(total));
-    std::array::from_fn(|i| published[i])
+    let mut published = terms.map(Micros::round);
+    if let Some((place, term)) = residue(terms.into_iter().zip(published), Micros::new(total)) {
+        published[place] = term;
+    }
+    published
 }
 
 #[cfg(test)]

@@ -93,12 +93,23 @@ const fn away_from_zero(x: f64) -> f64 {
 const ASYMPTOTIC: f64 = 10.0;
 
 /// ψ(`x`), `x` > 0: the expectation of the logarithm of a Gamma variable.
-///
-/// Source: DLMF 5.5.2 and 5.11.2.
 pub fn digamma(x: f64) -> f64 {
-    let (mut x, mut shift) = (x, 0.0);
+    polygammas(x).0
+}
+
+/// ψ₁(`x`), `x` > 0: the derivative of [`digamma`].
+pub fn trigamma(x: f64) -> f64 {
+    polygammas(x).1
+}
+
+/// ψ(`x`) and ψ₁(`x`), `x` > 0: most of the work is the same.
+///
+/// Source: DLMF 5.5.2 and 5.11.2; 5.15.5 and 5.15.8.
+pub fn polygammas(x: f64) -> (f64, f64) {
+    let (mut x, mut shift, mut shift_1) = (x, 0.0, 0.0);
     while x < ASYMPTOTIC {
         shift -= 1.0 / x;
+        shift_1 += 1.0 / (x * x);
         x += 1.0;
     }
     let y = 1.0 / (x * x);
@@ -107,24 +118,11 @@ pub fn digamma(x: f64) -> f64 {
             - y * (1.0 / 120.0
                 - y * (1.0 / 252.0
                     - y * (1.0 / 240.0 - y * (1.0 / 132.0 - y * 691.0 / 32_760.0)))));
-    shift + ln(x) - 0.5 / x - series
-}
-
-/// ψ₁(`x`), `x` > 0: the derivative of [`digamma`].
-///
-/// Source: DLMF 5.15.5 and 5.15.8.
-pub fn trigamma(x: f64) -> f64 {
-    let (mut x, mut shift) = (x, 0.0);
-    while x < ASYMPTOTIC {
-        shift += 1.0 / (x * x);
-        x += 1.0;
-    }
-    let y = 1.0 / (x * x);
-    let series = y
+    let series_1 = y
         * (1.0 / 6.0
             - y * (1.0 / 30.0
                 - y * (1.0 / 42.0 - y * (1.0 / 30.0 - y * (5.0 / 66.0 - y * 691.0 / 2730.0)))));
-    shift + (1.0 + 0.5 / x + series) / x
+    (shift + ln(x) - 0.5 / x - series, shift_1 + (1.0 + 0.5 / x + series_1) / x)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// How many entries every ring of a customer holds.
 pub const RING_LENGTH: usize = 64;
@@ -51,6 +51,17 @@ impl<T> Ring<T> {
 
 /// XXH3-64, seed 0, over the parts, a line feed between them.
 pub fn ring_hash(parts: [&str; 2]) -> u64 {
+    /// Most parts together are shorter: a hash at once costs a fifth of one piece by piece.
+    const SHORT: usize = 128;
+    let mut text = [0; SHORT];
+    let (first, second) = (parts[0].as_bytes(), parts[1].as_bytes());
+    let length = first.len() + 1 + second.len();
+    if let Some(text) = text.get_mut(..length) {
+        text[..first.len()].copy_from_slice(first);
+        text[first.len()] = b'\n';
+        text[first.len() + 1..].copy_from_slice(second);
+        return xxh3_64(text);
+    }
     let mut hash = Xxh3::new();
     hash.update(parts[0].as_bytes());
     hash.update(b"\n");
@@ -95,7 +106,9 @@ impl HashRing {
 
     /// Is `hash` held?
     pub fn contains(&self, hash: RingHash) -> bool {
-        self.0.as_chunks().0.contains(&hash.0.to_le_bytes())
+        // All are compared, without a branch for each: most hashes asked for are not held.
+        let hashes = self.0.as_chunks().0.iter();
+        hashes.fold(false, |is_held, held| is_held | (u64::from_le_bytes(*held) == hash.0))
     }
 }
 
@@ -119,6 +132,15 @@ impl<'de> Deserialize<'de> for HashRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_is_the_same_at_once_and_piece_by_piece() {
+        for length in [0, 1, 62, 63, 64, 127, 200] {
+            let (first, second) = ("a".repeat(length), "b".repeat(64));
+            let whole = [first.as_str(), "\n", &second].concat();
+            assert_eq!(ring_hash([&first, &second]), xxh3_64(whole.as_bytes()), "{length}");
+        }
+    }
 
     #[test]
     fn the_oldest_entry_leaves_a_full_ring() {

@@ -33,6 +33,13 @@ enum Rest {
     Changed,
 }
 
+impl<T> Section<T> {
+    /// It is as by default, for sure: what was asked for to be changed may be so too.
+    pub const fn is_default(&self) -> bool {
+        matches!(self.rest, Rest::Default)
+    }
+}
+
 /// The bytes of one section among those of its customer.
 #[derive(Debug, Clone)]
 pub struct Packed {
@@ -50,6 +57,9 @@ pub trait Pack {
 
     /// From now on it is what `packed` holds.
     fn rest(&mut self, packed: Packed);
+
+    /// From now on it is as by default.
+    fn forget(&mut self);
 
     /// Whether its bytes can be unpacked.
     ///
@@ -115,6 +125,10 @@ impl<T: Serialize + DeserializeOwned + PartialEq + Default> Pack for Section<T> 
 
     fn rest(&mut self, packed: Packed) {
         *self = Self { value: OnceCell::new(), rest: Rest::Packed(packed) };
+    }
+
+    fn forget(&mut self) {
+        *self = Self::default();
     }
 
     fn check(&self) -> postcard::Result<()> {

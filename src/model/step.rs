@@ -26,9 +26,11 @@ pub struct Step<'a> {
     pub origin: Origin,
     /// The roll-ups, if any are kept: lent for the step.
     pub organisation: Option<Box<Organisation>>,
-    /// Evidence taken back.
+    /// What evidence it takes back and records is asked for.
+    pub is_audited: bool,
+    /// Evidence taken back, if that is asked for.
     pub retracted: Vec<Evidence>,
-    /// Evidence recorded.
+    /// Evidence recorded, if that is asked for.
     pub recorded: Vec<Evidence>,
     /// What is to be said, in the order the rules apply.
     pub said: Vec<OutputBody>,
@@ -59,6 +61,7 @@ impl<'a> Step<'a> {
             is_induced: false,
             origin: Origin::default(),
             organisation: None,
+            is_audited: false,
             retracted: Vec::new(),
             recorded: Vec::new(),
             said: Vec::new(),

@@ -158,6 +158,7 @@ impl Teller {
         self.customer.as_of = as_of;
         let mut step = Step::new(&self.policy, &self.catalogue, time, as_of, event_id);
         step.is_induced = is_induced;
+        step.is_audited = true;
         effect(&mut self.customer, &mut step);
         let Step { said, recorded, retracted, .. } = step;
         for slot in &self.customer.squeezes {

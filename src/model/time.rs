@@ -101,24 +101,23 @@ impl EventTime {
     /// The time as published, `2025-01-01T00:00:00.000Z`, made without the formatting machinery: an output says it several times.
     pub fn text(self) -> TimeText {
         let (day, ms) = (self.date(), self.0.rem_euclid(DAY_MS));
+        let (year, ms) = (day.year().unsigned_abs(), ms.unsigned_abs() as u32);
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let parts = [
-            (4, i64::from(day.year())),
-            (7, i64::from(day.month())),
-            (10, i64::from(day.day())),
-            (13, ms / 3_600_000),
-            (16, ms / 60_000 % 60),
-            (19, ms / 1000 % 60),
-            (23, ms % 1000),
+        let pairs = [
+            (0, u32::from(year) / 100 % 100),
+            (2, u32::from(year) % 100),
+            (5, day.month().unsigned_abs().into()),
+            (8, day.day().unsigned_abs().into()),
+            (11, ms / 3_600_000),
+            (14, ms / 60_000 % 60),
+            (17, ms / 1000 % 60),
+            (20, ms % 1000 / 10),
         ];
-        for (end, mut number) in parts {
-            let mut at = end;
-            while number > 0 {
-                at -= 1;
-                text[at] = b'0' + (number % 10) as u8;
-                number /= 10;
-            }
+        for (at, number) in pairs {
+            text[at] = b'0' + (number / 10) as u8;
+            text[at + 1] = b'0' + (number % 10) as u8;
         }
+        text[22] = b'0' + (ms % 10) as u8;
         TimeText(text)
     }
 

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::decay::{self, ReadTimes};
-use super::explain::{apportion, g_factor, logarithmic_mean};
-use super::interval::{Z_90, digamma, trigamma};
+use super::explain::{g_factor, logarithmic_mean, residue};
+use super::interval::{Z_90, polygammas};
 use super::number::{exp, ln};
 use super::{
     Accumulator, Class, Dimension, DimensionReading, EventTime, Evidence, Micros, Opinion, Policy,
@@ -112,7 +112,16 @@ impl TrustState {
     /// The points of T by class, in class order, unrounded: they sum to T − T₀ of `point`, which must be read from this state.
     /// A class whose masses have faded to nothing is left out.
     pub fn parts(&self, point: &TrustPoint, policy: &Policy) -> Vec<(Class, f64)> {
-        let mut times = ReadTimes::new(point.time);
+        self.parts_at(&mut ReadTimes::new(point.time), point, policy)
+    }
+
+    /// As [`Self::parts`], at the point's own time, for which some half-lives may be prepared.
+    pub fn parts_at(
+        &self,
+        times: &mut ReadTimes,
+        point: &TrustPoint,
+        policy: &Policy,
+    ) -> Vec<(Class, f64)> {
         let points_per_logarithm = logarithmic_mean(point.score, policy.base_rate);
         let mut points_per_mass: [Option<[f64; 2]>; 6] = [None; 6];
         let mut parts: Vec<(Class, f64)> = Vec::with_capacity(self.classes.len());
@@ -144,6 +153,33 @@ impl DimensionSums {
         };
         let (positive, negative) = (masses(&self.positive), masses(&self.negative));
         TrustPoint::new(times.time(), positive, negative, policy)
+    }
+}
+
+impl DimensionSums {
+    /// Trust read from these sums at the time of `point`, that of `times` too, which was read from `read`: what is the same is not
+    /// read again.
+    pub fn at_beside(
+        &self,
+        times: &mut ReadTimes,
+        (read, point): (&Self, &TrustPoint),
+        policy: &Policy,
+    ) -> TrustPoint {
+        let mut beside = point.clone();
+        let is_same =
+            |d: usize| self.positive[d] == read.positive[d] && self.negative[d] == read.negative[d];
+        for d in (0..6).filter(|d| !is_same(*d)) {
+            let dimension = &policy.dimensions[d];
+            let mut mass = |sum| times.mass(sum, dimension.half_life_ms);
+            let (positive, negative) = (mass(&self.positive[d]), mass(&self.negative[d]));
+            beside.positive[d] = positive;
+            beside.negative[d] = negative;
+            beside.unweighted[d] = positive + negative / dimension.lambda;
+            beside.expected[d] = beside.opinion(Dimension::ALL[d], policy).expected();
+            beside.logarithms[d] = ln(beside.expected[d]);
+        }
+        beside.score = geometric_mean(Dimension::ALL, &beside.logarithms, policy);
+        beside
     }
 }
 
@@ -218,7 +254,8 @@ impl TrustPoint {
         let moments = self.of_each_dimension(|dimension| {
             let opinion = self.opinion(dimension, policy);
             let (alpha, sum) = (opinion.alpha(), opinion.alpha() + opinion.beta());
-            (digamma(alpha) - digamma(sum), trigamma(alpha) - trigamma(sum))
+            let (of_alpha, of_sum) = (polygammas(alpha), polygammas(sum));
+            (of_alpha.0 - of_sum.0, of_alpha.1 - of_sum.1)
         });
         let (mut mean, mut variance) = (0.0, 0.0);
         for (d, (of_mean, of_variance)) in moments.into_iter().enumerate() {
@@ -275,8 +312,13 @@ impl TrustPoint {
     pub fn reading(&self, parts: &[(Class, f64)], policy: &Policy) -> TrustReading {
         let score = Micros::round(self.score);
         let at_rest = Micros::round(policy.base_rate);
-        let points: Vec<f64> = parts.iter().map(|(_, points)| *points).collect();
-        let published = apportion(&points, Micros::new(score.millionths() - at_rest.millionths()));
+        let moved = Micros::new(score.millionths() - at_rest.millionths());
+        let rounded = parts.iter().map(|(class, points)| (*class, Micros::round(*points)));
+        let mut published: Vec<(Class, Micros)> = rounded.collect();
+        let terms = parts.iter().zip(&published).map(|((_, term), (_, rounded))| (*term, *rounded));
+        if let Some((place, term)) = residue(terms, moved) {
+            published[place].1 = term;
+        }
         TrustReading {
             score,
             interval: self.interval(policy).map(Micros::round),
@@ -285,7 +327,7 @@ impl TrustPoint {
             triad: self.triad(policy).map(Micros::round),
             dimensions: self
                 .of_each_dimension(|dimension| self.dimension_reading(dimension, policy)),
-            parts: parts.iter().map(|(class, _)| *class).zip(published).collect(),
+            parts: published,
         }
     }
 

@@ -43,6 +43,13 @@ macro_rules! name {
     };
 }
 
+/// The fields of a message as they stand in its bytes. The table names them in the order of their numbers, which count from 1.
+macro_rules! raw_fields {
+    ($bytes:expr, $($field:ident)*) => {
+        $crate::wire::message::fields::<{ <[&str]>::len(&[$(stringify!($field)),*]) }>($bytes)?.into_iter()
+    };
+}
+
 /// Declares the fields of a struct that has a message of its own.
 macro_rules! fields {
     ($model:ident = $message:ident { $($field:ident $(as $name:literal)?: $spec:expr),+ $(,)? }) => {
@@ -57,6 +64,11 @@ macro_rules! fields {
                 Ok(Self { $($field: Field::of_proto(&$spec, message.$field, name!($field $($name)?), at)?),+ })
             }
 
+            fn of_raw(bytes: &[u8], at: EventTime) -> Option<Self> {
+                let mut fields = raw_fields!(bytes, $($field)+);
+                Some(Self { $($field: Field::of_raw(&$spec, fields.next()?, at)?),+ })
+            }
+
             fn json(&self, at: EventTime, out: &mut Writer) {
                 $(Field::json(&$spec, &self.$field, name!($field $($name)?), at, out);)+
             }
@@ -67,16 +79,16 @@ macro_rules! fields {
         }
     };
 }
-pub(super) use {fields, name};
+pub(super) use {fields, name, raw_fields};
 
-/// Declares every event type: those with their fields, then those whose fields have a struct.
+/// Declares every event type, by its name and the number of its body in Protobuf: those with their fields, then those whose fields have a struct.
 macro_rules! events {
     (
-        $($word:literal $group:ident::$variant:ident {
+        $($word:literal = $number:literal, $group:ident::$variant:ident {
             $($field:ident $(as $name:literal)?: $spec:expr),* $(,)?
         })+
         boxed
-        $($boxed_word:literal $boxed:ident)+
+        $($boxed_word:literal = $boxed_number:literal, $boxed:ident)+
     ) => {
         /// The type of an event.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +157,22 @@ macro_rules! events {
             check(said)
         }
 
+        /// Reads the body with this number of an event that happened at `at`, if it is of an ordinary form; if not, [`of_proto`] tells
+        /// whether it is one.
+        pub(super) fn of_raw(number: u32, body: &[u8], at: EventTime) -> Option<(EventType, SaidOwned)> {
+            let (kind, said) = match number {
+                $($number => {
+                    #[allow(unused_mut, unused_variables)] // Some types have no fields.
+                    let mut fields = raw_fields!(body, $($field)*);
+                    let said = Said::$group($group::$variant { $($field: Field::of_raw(&$spec, fields.next()?, at)?),* });
+                    (EventType::$variant, said)
+                })+
+                $($boxed_number => (EventType::$boxed, Said::Body(Body::$boxed(Fields::of_raw(body, at)?))),)+
+                _ => return None,
+            };
+            Some((kind, check(said).ok()?))
+        }
+
         /// Writes the data of an event that happened at `at`, member by member.
         pub(super) fn json(said: SaidRef<'_>, at: EventTime, out: &mut Writer) {
             match said {
@@ -170,7 +198,7 @@ macro_rules! events {
 }
 
 events! {
-    "promise.made" Body::PromiseMade {
+    "promise.made" = 20, Body::PromiseMade {
         promise_id: required(TEXT),
         kind: or(TEXT, |_| "general".into()),
         due_at: required(LATER),
@@ -179,49 +207,49 @@ events! {
         basis: or(word(), |_| Basis::Explicit),
         beneficiary: or(word(), |_| Beneficiary::Customer),
     }
-    "promise.kept" Body::PromiseKept {
+    "promise.kept" = 21, Body::PromiseKept {
         promise_id: required(TEXT),
         attested_by: or(word(), |_| Attested::System),
     }
-    "promise.broken" Body::PromiseBroken {
+    "promise.broken" = 22, Body::PromiseBroken {
         promise_id: required(TEXT),
         attested_by: or(word(), |_| Attested::System),
         cause: or(word(), |_| Cause::Firm),
     }
-    "promise.renegotiated" Body::PromiseRenegotiated {
+    "promise.renegotiated" = 23, Body::PromiseRenegotiated {
         promise_id: required(TEXT),
         new_due_at: required(LATER),
         by: required(word()),
     }
-    "promise.withdrawn" Body::PromiseWithdrawn { promise_id: required(TEXT) }
-    "promise.verdict_given" Body::PromiseVerdictGiven {
+    "promise.withdrawn" = 24, Body::PromiseWithdrawn { promise_id: required(TEXT) }
+    "promise.verdict_given" = 25, Body::PromiseVerdictGiven {
         promise_id: required(TEXT),
         verdict: required(word()),
     }
 
-    "order.placed" Body::OrderPlaced {
+    "order.placed" = 30, Body::OrderPlaced {
         order_id: required(TEXT),
         sku: optional(TEXT),
         price: optional(MONEY),
         deliver_by: optional(LATER),
         price_guarantee_until: optional(LATER),
     }
-    "order.fulfilled" Body::OrderFulfilled {
+    "order.fulfilled" = 31, Body::OrderFulfilled {
         order_id: required(TEXT),
         complete: or(BOOL, |_| true),
         attested_by: or(word(), |_| Attested::System),
     }
-    "quote.given" Body::QuoteGiven { quote_id: required(TEXT), total: required(MONEY) }
-    "quote.accepted" Body::QuoteAccepted { quote_id: required(TEXT) }
-    "quote.declined" Body::QuoteDeclined { quote_id: required(TEXT) }
-    "purchase.completed" Body::PurchaseCompleted {
+    "quote.given" = 32, Body::QuoteGiven { quote_id: required(TEXT), total: required(MONEY) }
+    "quote.accepted" = 33, Body::QuoteAccepted { quote_id: required(TEXT) }
+    "quote.declined" = 34, Body::QuoteDeclined { quote_id: required(TEXT) }
+    "purchase.completed" = 35, Body::PurchaseCompleted {
         order_id: required(TEXT),
         amount: optional(MONEY),
         voluntary: or(BOOL, |_| true),
         first_in_category: or(BOOL, |_| false),
     }
 
-    "charge.posted" Body::ChargePosted {
+    "charge.posted" = 41, Body::ChargePosted {
         charge_id: required(TEXT),
         amount: required(MONEY),
         subscription_id: if_said(TEXT),
@@ -229,41 +257,41 @@ events! {
         quote_id: if_said(TEXT),
         optional: or(BOOL, |_| false),
     }
-    "fee.charged" Body::FeeCharged {
+    "fee.charged" = 42, Body::FeeCharged {
         fee_id: required(TEXT),
         kind: required(word()),
         amount: required(MONEY),
         cause_id: optional(TEXT),
         subscription_id: optional(TEXT),
     }
-    "fee.waived" Body::FeeWaived { fee_id: required(TEXT) }
-    "payment.disputed" Body::PaymentDisputed { invoice_id: required(TEXT) }
-    "autopay.granted" Body::AutopayGranted {}
-    "autopay.withdrawn" Body::AutopayWithdrawn {}
-    "billing.error_confirmed" Body::BillingErrorConfirmed {
+    "fee.waived" = 43, Body::FeeWaived { fee_id: required(TEXT) }
+    "payment.disputed" = 44, Body::PaymentDisputed { invoice_id: required(TEXT) }
+    "autopay.granted" = 45, Body::AutopayGranted {}
+    "autopay.withdrawn" = 46, Body::AutopayWithdrawn {}
+    "billing.error_confirmed" = 47, Body::BillingErrorConfirmed {
         error_id: required(TEXT),
         amount: optional(MONEY),
         attested_by: or(word(), |_| Attested::System),
         cause: or(word(), |_| Cause::Firm),
     }
-    "credit.granted" Body::CreditGranted {
+    "credit.granted" = 48, Body::CreditGranted {
         credit_id: required(TEXT),
         amount: required(MONEY),
         paid_for: or(BOOL, |_| true),
     }
-    "credit.used" Body::CreditUsed { credit_id: required(TEXT), amount: required(MONEY) }
-    "credit.expired" Body::CreditExpired { credit_id: required(TEXT) }
-    "refund.agreed" Body::RefundAgreed {
+    "credit.used" = 49, Body::CreditUsed { credit_id: required(TEXT), amount: required(MONEY) }
+    "credit.expired" = 50, Body::CreditExpired { credit_id: required(TEXT) }
+    "refund.agreed" = 51, Body::RefundAgreed {
         refund_id: required(TEXT),
         amount: required(MONEY),
         due_at: optional(LATER),
     }
-    "refund.paid" Body::RefundPaid {
+    "refund.paid" = 52, Body::RefundPaid {
         refund_id: required(TEXT),
         amount: required(MONEY),
         attested_by: or(word(), |_| Attested::System),
     }
-    "remedy.issued" Body::RemedyIssued {
+    "remedy.issued" = 53, Body::RemedyIssued {
         remedy_id: required(TEXT),
         kind: required(word()),
         amount: required(MONEY),
@@ -272,74 +300,74 @@ events! {
         failure_confirmed: or(BOOL, |_| false),
     }
 
-    "plan.changed" Body::PlanChanged {
+    "plan.changed" = 61, Body::PlanChanged {
         subscription_id: required(TEXT),
         plan_id: required(TEXT),
         price: required(MONEY),
         period: or(PERIOD, |_| Period::MONTH),
         initiated_by: required(word()),
     }
-    "plan.terms_changed" Body::PlanTermsChanged {
+    "plan.terms_changed" = 62, Body::PlanTermsChanged {
         subscription_id: required(TEXT),
         loss_share: required(number(0.0, 1.0)),
         consent: or(BOOL, |_| false),
     }
-    "price.changed" Body::PriceChanged {
+    "price.changed" = 63, Body::PriceChanged {
         subscription_id: required(TEXT),
         price: required(MONEY),
         reason: or(word(), |_| PriceReason::Firm),
         in_schedule: or(BOOL, |_| false),
     }
-    "renewal.completed" Body::RenewalCompleted {
+    "renewal.completed" = 65, Body::RenewalCompleted {
         renewal: flat(),
         mode: required(word()),
         term_end: optional(TIME),
     }
-    "notice.sent" Body::NoticeSent {
+    "notice.sent" = 66, Body::NoticeSent {
         kind: required(word()),
         subscription_id: optional(TEXT),
         about_id: optional(TEXT),
         states_price: or(BOOL, |_| false),
     }
-    "cancel.requested" Body::CancelRequested {
+    "cancel.requested" = 67, Body::CancelRequested {
         request_id: required(TEXT),
         subscription_id: required(TEXT),
     }
-    "cancel.step_taken" Body::CancelStepTaken {
+    "cancel.step_taken" = 68, Body::CancelStepTaken {
         request_id: required(TEXT),
         step: required(int(1, 1000)),
         save_offer: or(BOOL, |_| false),
     }
-    "cancel.completed" Body::CancelCompleted {
+    "cancel.completed" = 69, Body::CancelCompleted {
         request_id: required(TEXT),
         attested_by: or(word(), |_| Attested::System),
     }
-    "cancel.withdrawn" Body::CancelWithdrawn { request_id: required(TEXT) }
-    "usage.reported" Body::UsageReported {
+    "cancel.withdrawn" = 70, Body::CancelWithdrawn { request_id: required(TEXT) }
+    "usage.reported" = 71, Body::UsageReported {
         subscription_id: required(TEXT),
         quantity: required(number(0.0, f64::MAX)),
     }
-    "account.closed" Body::AccountClosed { voluntary: or(BOOL, |_| true) }
+    "account.closed" = 72, Body::AccountClosed { voluntary: or(BOOL, |_| true) }
 
-    "service.restored" Body::ServiceRestored {
+    "service.restored" = 81, Body::ServiceRestored {
         failure_id: required(TEXT),
         attested_by: or(word(), |_| Attested::System),
     }
-    "service.delivered" Body::ServiceDelivered {
+    "service.delivered" = 82, Body::ServiceDelivered {
         reference as "ref": required(TEXT),
         right_first_time: or(BOOL, |_| true),
         attested_by: or(word(), |_| Attested::System),
     }
-    "contact.opened" Body::ContactOpened {
+    "contact.opened" = 83, Body::ContactOpened {
         contact_id: required(TEXT),
         issue: optional(TEXT),
         about_id: optional(TEXT),
     }
-    "complaint.raised" Body::ComplaintRaised {
+    "complaint.raised" = 85, Body::ComplaintRaised {
         complaint_id: required(TEXT),
         about_id: optional(TEXT),
     }
-    "complaint.resolved" Body::ComplaintResolved {
+    "complaint.resolved" = 86, Body::ComplaintResolved {
         complaint_id: required(TEXT),
         outcome: required(word()),
         apology: or(BOOL, |_| false),
@@ -347,72 +375,72 @@ events! {
         misled: or(BOOL, |_| false),
         attested_by: or(word(), |_| Attested::System),
     }
-    "escalation.opened" Body::EscalationOpened {
+    "escalation.opened" = 87, Body::EscalationOpened {
         escalation_id: required(TEXT),
         body: required(word()),
     }
-    "escalation.decided" Body::EscalationDecided {
+    "escalation.decided" = 88, Body::EscalationDecided {
         escalation_id: required(TEXT),
         upheld: required(BOOL),
         misled: or(BOOL, |_| false),
     }
-    "savings.advised" Body::SavingsAdvised {
+    "savings.advised" = 89, Body::SavingsAdvised {
         advice_id: required(TEXT),
         subscription_id: required(TEXT),
         plan_id: required(TEXT),
         saving_monthly: required(MONEY),
     }
-    "offer.declined" Body::OfferDeclined {
+    "offer.declined" = 90, Body::OfferDeclined {
         subscription_id: required(TEXT),
         plan_id: required(TEXT),
         informed: or(BOOL, |_| false),
     }
-    "offer.accepted" Body::OfferAccepted { advice_id: required(TEXT) }
-    "disclosure.made" Body::DisclosureMade {
+    "offer.accepted" = 91, Body::OfferAccepted { advice_id: required(TEXT) }
+    "disclosure.made" = 92, Body::DisclosureMade {
         disclosure_id: required(TEXT),
         before_customer_contact: required(BOOL),
     }
-    "support.adjusted" Body::SupportAdjusted { adjustment_id: required(TEXT) }
+    "support.adjusted" = 93, Body::SupportAdjusted { adjustment_id: required(TEXT) }
 
-    "survey.answered" Body::SurveyAnswered {
+    "survey.answered" = 100, Body::SurveyAnswered {
         survey_id: required(TEXT),
         score: required(number(-1e6, 1e6)),
         score_min: required(number(-1e6, 1e6)),
         score_max: required(number(-1e6, 1e6)),
     }
-    "consent.changed" Body::ConsentChanged { scope: required(word()), granted: required(BOOL) }
-    "marketing.sent" Body::MarketingSent { message_id: required(TEXT) }
-    "vulnerability.marked" Body::VulnerabilityMarked { driver: required(word()) }
-    "vulnerability.cleared" Body::VulnerabilityCleared {}
+    "consent.changed" = 101, Body::ConsentChanged { scope: required(word()), granted: required(BOOL) }
+    "marketing.sent" = 102, Body::MarketingSent { message_id: required(TEXT) }
+    "vulnerability.marked" = 103, Body::VulnerabilityMarked { driver: required(word()) }
+    "vulnerability.cleared" = 104, Body::VulnerabilityCleared {}
 
-    "retraction.requested" Body::RetractionRequested { evidence_id: required(TEXT) }
-    "suppression.requested" Body::SuppressionRequested {
+    "retraction.requested" = 110, Body::RetractionRequested { evidence_id: required(TEXT) }
+    "suppression.requested" = 111, Body::SuppressionRequested {
         dedup_key: required(TEXT),
         reason: required(TEXT),
         actor: required(TEXT),
         until: required(later_within(365)),
     }
-    "erasure.requested" Body::ErasureRequested {}
+    "erasure.requested" = 112, Body::ErasureRequested {}
 
-    "plan.published" ReferenceChange::PlanPublished { plan_id: required(TEXT), version: flat() }
-    "plan.withdrawn" ReferenceChange::PlanWithdrawn {
+    "plan.published" = 120, ReferenceChange::PlanPublished { plan_id: required(TEXT), version: flat() }
+    "plan.withdrawn" = 121, ReferenceChange::PlanWithdrawn {
         plan_id: required(TEXT),
         effective_from: or(TIME, |at| at),
     }
-    "price.listed" ReferenceChange::PriceListed {
+    "price.listed" = 122, ReferenceChange::PriceListed {
         sku: required(TEXT),
         price: required(MONEY),
         effective_from: or(TIME, |at| at),
     }
 
-    "policy.published" ReferenceChange::PolicyPublished { policy: POLICY }
+    "policy.published" = 123, ReferenceChange::PolicyPublished { policy: POLICY }
 
     boxed
-    "invoice.issued" InvoiceIssued
-    "subscription.started" SubscriptionStarted
-    "renewal.offered" RenewalOffered
-    "service.failed" ServiceFailed
-    "contact.closed" ContactClosed
+    "invoice.issued" = 40, InvoiceIssued
+    "subscription.started" = 60, SubscriptionStarted
+    "renewal.offered" = 64, RenewalOffered
+    "service.failed" = 80, ServiceFailed
+    "contact.closed" = 84, ContactClosed
 }
 
 fields!(SubscriptionStarted = SubscriptionStarted {

@@ -2,14 +2,15 @@
 //!
 //! What needs a customer's state (erased, too late, unknown targets) is for the engine to refuse.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::contract::{self, EventType, Said, SaidOwned};
 use super::envelope::{Attributes, Envelope};
-use super::field::{Fault, Field as _, TEXT, optional, part};
+use super::field::{Fault, Field as _, TEXT, TIME, optional, part, required};
 use super::framing::{self, Payload};
 use super::json::Json;
-use super::message;
+use super::message::{self, Bare, Raw};
 use super::proto;
 use super::record::{Expect, RecordRef};
 use super::trace;
@@ -27,6 +28,11 @@ const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;
 /// # Errors
 /// The first reason, in the contract's order, for which the record is to be set aside.
 pub fn decode(record: RecordRef<'_>, expect: Expect) -> Result<Event, Rejection> {
+    ordinary(&record, expect).map_or_else(|| in_any_form(record, expect), Ok)
+}
+
+/// As [`decode`], of a record in whatever form and state.
+fn in_any_form(record: RecordRef<'_>, expect: Expect) -> Result<Event, Rejection> {
     let (mut attributes, data) = parse(&record, expect)?;
     if let Some(trace) = trace::of_headers(&record) {
         attributes.trace = Some(trace);
@@ -46,6 +52,52 @@ pub fn decode(record: RecordRef<'_>, expect: Expect) -> Result<Event, Rejection>
         .map_err(|Fault(field)| envelope.refuse(Reason::BadData, Some(&field)))?;
     check_place(&envelope, kind, &record, expect)?;
     Ok(event(envelope, contents))
+}
+
+/// A bare event of a customer in which nothing is wrong, read from its bytes at once: nearly every record is one. `None` for others, most
+/// of which [`in_any_form`] reads.
+fn ordinary(record: &RecordRef<'_>, expect: Expect) -> Option<Event> {
+    let bytes = match (expect, record.value?) {
+        (Expect::Message, value) => value,
+        (Expect::EventsTopic, value) if !record.is_binary_mode() => match payload(value).ok()? {
+            Payload::Proto(bytes) => bytes,
+            Payload::Json(_) => return None,
+        },
+        _ => return None,
+    };
+    let Bare { envelope, body } = Bare::of(bytes)?;
+    let [id, source, subject, time, causation_id, channel, actor, parent, state] = envelope;
+    let (number, body) = body?;
+    let time = required(TIME).of_raw(time, EventTime::default())?;
+    let (kind, said) = contract::of_raw(number, body.bytes()?, time)?;
+    if kind.has_own_actor() || !kind.is_about_customer() {
+        return None;
+    }
+    let of_event = trace::of(text(parent)?, text(state)?);
+    let attributes = Attributes {
+        specversion: Some("1.0".into()),
+        id: text(id)?.map(Cow::Borrowed),
+        source: text(source)?.map(Cow::Borrowed),
+        kind: Some(kind.name().into()),
+        subject: text(subject)?.map(Cow::Borrowed),
+        time: Some(time),
+        causation_id: text(causation_id)?.map(Cow::Borrowed),
+        trace: trace::of_headers(record).or(of_event),
+    };
+    let envelope = attributes.check().ok()?;
+    envelope.customer()?;
+    if envelope.is_own() {
+        return None;
+    }
+    check_place(&envelope, kind, record, expect).ok()?;
+    let channel = optional(TEXT).of_raw(channel, time)?;
+    let actor = optional(part()).of_raw(actor, time)?;
+    Some(event(envelope, Contents { channel, actor, said }))
+}
+
+/// A text that may be absent; `None` if it is none.
+fn text(raw: Option<Raw<'_>>) -> Option<Option<&str>> {
+    raw.map_or(Some(None), |raw| raw.text().map(Some))
 }
 
 /// The bytes of an event's data, parsed but not checked.
@@ -227,6 +279,8 @@ fn event(envelope: Envelope<'_>, contents: Contents) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::wire::{Header, encode_event_json, encode_event_proto};
 
@@ -275,6 +329,40 @@ mod tests {
     fn data(kind: &str, data: &str) -> String {
         let text = KEPT.replace("promise.kept", kind).replace(r#"{"promise_id":"call-1"}"#, data);
         told(decode(line(text.as_bytes()), Expect::File))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_at_once_is_what_is_read_by_its_message(
+            which in 0_usize..6,
+            changes in proptest::collection::vec((any::<usize>(), any::<u8>(), 0_u8..4), 0..3),
+        ) {
+            let data = [
+                ("promise.kept", r#"{"promise_id":"call-1","channel":"web","actor":{"id":"a"}}"#),
+                ("usage.reported", r#"{"subscription_id":"s","quantity":1.5}"#),
+                ("contact.closed", r#"{"contact_id":"c","resolved":true,"transfers":300,"waited":"PT9S"}"#),
+                ("remedy.issued", r#"{"remedy_id":"r","kind":"credit","amount":{"minor":500,"currency":"GBP"}}"#),
+                ("promise.made", r#"{"promise_id":"p","due_at":"2025-01-04T06:00:00.5Z"}"#),
+                ("autopay.granted", "{}"),
+            ][which];
+            let line_of = |(kind, data): (&str, &str)| {
+                KEPT.replace("promise.kept", kind).replace(r#"{"promise_id":"call-1"}"#, data)
+            };
+            let event = decode(line(line_of(data).as_bytes()), Expect::File).unwrap();
+            let mut bytes = encode_event_proto(&event);
+            prop_assert_eq!(ordinary(&line(&bytes), Expect::EventsTopic), Some(event));
+            for (at, byte, kind) in changes {
+                let at = at % bytes.len();
+                match kind {
+                    0 => bytes.insert(at, byte),
+                    1 => bytes[at] = byte,
+                    2 => bytes[at] ^= 1 << (byte % 8),
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            let at_once = ordinary(&line(&bytes), Expect::EventsTopic);
+            prop_assert!(at_once.is_none() || at_once == in_any_form(line(&bytes), Expect::EventsTopic).ok(), "{:?}", bytes);
+        }
     }
 
     #[test]

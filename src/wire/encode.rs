@@ -36,6 +36,8 @@ const HEADER_BYTES: usize = 10;
 /// Writes the records that effects ask for, one after the other into the same memory.
 #[derive(Debug, Default)]
 pub struct Encoder {
+    /// The policy written last, and its text.
+    policy: (u64, String),
     place: String,
     json: Writer,
     proto: Vec<u8>,
@@ -77,12 +79,15 @@ impl Encoder {
         encoding: Encoding,
         take: impl FnMut(OutRecordRef<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let policy = format!("{:016x}", origin.policy);
+        let (written, policy) = &mut self.policy;
+        if *written != origin.policy || policy.is_empty() {
+            (*written, *policy) = (origin.policy, format!("{:016x}", origin.policy));
+        }
         self.place.clear();
         push_place(origin, effect.source, &mut self.place);
         // What every record ends with: by which policy it came to be, and where from, which is strictly increasing in each partition of
         // each topic, so that a reader can prove loss or duplication.
-        let rest = [header("gfpolicy", &policy), header("gfsource", &self.place)];
+        let rest = [header("gfpolicy", policy), header("gfsource", &self.place)];
         match &effect.action {
             Action::Publish(output) => {
                 publish(output, rest, encoding, (&mut self.json, &mut self.proto), take)
@@ -100,11 +105,25 @@ impl Encoder {
 fn push_place(origin: Origin<'_>, source: SourcePosition, place: &mut String) {
     let SourcePosition { offset, seq, ordinal } = source;
     place.push_str(origin.topic);
+    let signed = |number: i64| (if number < 0 { "/-" } else { "/" }, number.unsigned_abs());
     let numbers =
-        [origin.partition.to_string(), offset.to_string(), seq.to_string(), ordinal.to_string()];
-    for number in &numbers {
-        place.extend(["/", number]);
+        [signed(origin.partition.into()), signed(offset), ("/", seq), ("/", ordinal.into())];
+    for (sign, number) in numbers {
+        place.push_str(sign);
+        push_decimal(number, place);
     }
+}
+
+/// Appends the digits of `number`.
+fn push_decimal(mut number: u64, text: &mut String) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    while number > 0 || start == digits.len() {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    text.push_str(std::str::from_utf8(&digits[start..]).expect("digits are ASCII"));
 }
 
 fn publish<E>(
@@ -116,11 +135,12 @@ fn publish<E>(
 ) -> Result<(), E> {
     let (id, kind, time) = (output.id(), lines::type_of(output), output.time.text());
     let sequence = output.sequence.to_string();
-    let envelope = envelope(output, [&id, &kind, time.as_str(), &sequence]);
+    let envelope = || envelope(output, [&id, &kind, time.as_str(), &sequence]);
     // With what every record ends: whatever the mode, tracing tools read headers.
-    let rest: Vec<_> = trace::headers(output.trace.as_deref()).chain(rest).collect();
+    let rest = || trace::headers(output.trace.as_deref()).chain(rest);
     let forgotten = |topic, key, take: &mut dyn FnMut(OutRecordRef<'_>) -> Result<(), E>| {
-        let headers = [&envelope[..], &rest].concat();
+        let mut headers = envelope();
+        headers.extend(rest());
         take(OutRecordRef { topic, key: Some(key), value: None, headers: &headers })
     };
     let customer = output.customer.as_bytes();
@@ -132,9 +152,9 @@ fn publish<E>(
             .try_for_each(|slot| forgotten("open-alerts", slot.as_bytes(), &mut take));
     }
     let value = value(output, &id, encoding, (json, proto));
-    let envelope = if encoding == Encoding::StructuredJson { &[] } else { &envelope[..] };
-    let content_type = [header("content-type", media_type(encoding))];
-    let headers = [envelope, &content_type, &rest].concat();
+    let mut headers = if encoding == Encoding::StructuredJson { Vec::new() } else { envelope() };
+    headers.push(header("content-type", media_type(encoding)));
+    headers.extend(rest());
     let topic = output.stream().as_str();
     let said = OutRecordRef { topic, key: Some(customer), value: Some(value), headers: &headers };
     take(said)?;
@@ -186,7 +206,7 @@ const fn media_type(encoding: Encoding) -> &'static str {
 
 /// The CloudEvents attributes as headers. Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
 fn envelope<'a>(output: &'a Output, [id, kind, time, sequence]: [&'a str; 4]) -> Vec<Header<'a>> {
-    let mut headers = Vec::with_capacity(12);
+    let mut headers = Vec::with_capacity(16);
     headers.extend([
         header("ce_specversion", "1.0"),
         header("ce_id", id),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use prost_types::Timestamp;
 
 use super::json::Json;
+use super::message::{self, Raw};
 use super::proto;
 use super::writer::Writer;
 use crate::model::{
@@ -33,6 +34,10 @@ pub(super) trait Kind {
     type Slot: Slot;
     fn of_json(&self, json: &Json<'_>, at: EventTime) -> Option<Self::Value>;
     fn of_proto(&self, item: <Self::Slot as Slot>::Item, at: EventTime) -> Option<Self::Value>;
+    /// As [`Self::of_proto`] of what it would be given; `None` also for what only that can tell.
+    fn of_raw(&self, _: Raw<'_>, _: EventTime) -> Option<Self::Value> {
+        None
+    }
     fn json(&self, value: &Self::Value, at: EventTime, out: &mut Writer);
     fn proto(&self, value: &Self::Value, at: EventTime) -> <Self::Slot as Slot>::Item;
 }
@@ -91,6 +96,10 @@ pub(super) trait Field {
         name: &'static str,
         at: EventTime,
     ) -> Result<Self::Value, Fault>;
+    /// As [`Self::of_proto`], of a value that is not in its message yet; `None` also for what only that can tell.
+    fn of_raw(&self, _: Option<Raw<'_>>, _: EventTime) -> Option<Self::Value> {
+        None
+    }
     fn json(&self, value: &Self::Value, name: &'static str, at: EventTime, out: &mut Writer);
     fn proto(&self, value: &Self::Value, at: EventTime) -> Self::Slot;
 }
@@ -142,6 +151,14 @@ impl<P: Presence> Field for P {
             None => None,
         };
         self.settle(said, at).ok_or_else(|| Fault::of(name))
+    }
+
+    fn of_raw(&self, raw: Option<Raw<'_>>, at: EventTime) -> Option<Self::Value> {
+        let said = match raw {
+            Some(raw) => Some(self.kind().of_raw(raw, at)?),
+            None => None,
+        };
+        self.settle(said, at)
     }
 
     fn json(&self, value: &Self::Value, name: &'static str, at: EventTime, out: &mut Writer) {
@@ -228,6 +245,10 @@ pub(super) trait Fields: Sized {
     type Proto: Default;
     fn of_json(object: &Json<'_>, at: EventTime) -> Result<Self, Fault>;
     fn of_proto(message: Self::Proto, at: EventTime) -> Result<Self, Fault>;
+    /// As [`Self::of_proto`], of the bytes of the message; `None` also for what only that can tell.
+    fn of_raw(_: &[u8], _: EventTime) -> Option<Self> {
+        None
+    }
     fn json(&self, at: EventTime, out: &mut Writer);
     fn proto(&self, at: EventTime) -> Self::Proto;
 }
@@ -241,6 +262,9 @@ macro_rules! pointers {
             }
             fn of_proto(message: T::Proto, at: EventTime) -> Result<Self, Fault> {
                 T::of_proto(message, at).map(Self::new)
+            }
+            fn of_raw(bytes: &[u8], at: EventTime) -> Option<Self> {
+                T::of_raw(bytes, at).map(Self::new)
             }
             fn json(&self, at: EventTime, out: &mut Writer) {
                 T::json(self, at, out);
@@ -287,6 +311,9 @@ impl<T: Fields> Kind for Part<T> {
     }
     fn of_proto(&self, item: T::Proto, at: EventTime) -> Option<T> {
         T::of_proto(item, at).ok()
+    }
+    fn of_raw(&self, raw: Raw<'_>, at: EventTime) -> Option<T> {
+        T::of_raw(raw.bytes()?, at)
     }
     fn json(&self, value: &T, at: EventTime, out: &mut Writer) {
         out.object(|out| value.json(at, out));
@@ -352,6 +379,9 @@ impl Kind for TextKind {
     fn of_proto(&self, item: String, _: EventTime) -> Option<Text> {
         is_text(&item).then(|| item.into())
     }
+    fn of_raw(&self, raw: Raw<'_>, _: EventTime) -> Option<Text> {
+        raw.text().filter(|text| is_text(text)).map(Text::from)
+    }
     fn json(&self, value: &Text, _: EventTime, out: &mut Writer) {
         out.text(value);
     }
@@ -373,6 +403,9 @@ impl Kind for BoolKind {
     }
     fn of_proto(&self, item: bool, _: EventTime) -> Option<bool> {
         Some(item)
+    }
+    fn of_raw(&self, raw: Raw<'_>, _: EventTime) -> Option<bool> {
+        Some(raw.number()? != 0)
     }
     fn json(&self, value: &bool, _: EventTime, out: &mut Writer) {
         out.bool(*value);
@@ -401,6 +434,9 @@ impl<T: Copy + PartialOrd + TryFrom<u32> + Into<u32>> Kind for Int<T> {
     }
     fn of_proto(&self, item: u32, _: EventTime) -> Option<T> {
         T::try_from(item).ok().filter(|value| self.min <= *value && *value <= self.max)
+    }
+    fn of_raw(&self, raw: Raw<'_>, at: EventTime) -> Option<T> {
+        self.of_proto(u32::try_from(raw.number()?).ok()?, at)
     }
     fn json(&self, value: &T, _: EventTime, out: &mut Writer) {
         out.int((*value).into());
@@ -433,6 +469,9 @@ impl Kind for Number {
     }
     fn of_proto(&self, item: f64, _: EventTime) -> Option<f64> {
         (item.is_finite() && self.min <= item && item <= self.max).then_some(item)
+    }
+    fn of_raw(&self, raw: Raw<'_>, at: EventTime) -> Option<f64> {
+        self.of_proto(f64::from_bits(raw.bits()?), at)
     }
     fn json(&self, value: &f64, _: EventTime, out: &mut Writer) {
         out.number(*value);
@@ -527,6 +566,10 @@ impl Kind for MoneyKind {
     fn of_proto(&self, item: proto::Money, _: EventTime) -> Option<Money> {
         self.check(item.minor, &item.currency)
     }
+    fn of_raw(&self, raw: Raw<'_>, _: EventTime) -> Option<Money> {
+        let [minor, currency] = message::fields(raw.bytes()?)?;
+        self.check(minor.map_or(Some(0), Raw::number)?.cast_signed(), currency?.text()?)
+    }
     fn json(&self, value: &Money, _: EventTime, out: &mut Writer) {
         out.money(value);
     }
@@ -570,6 +613,12 @@ impl Kind for TimeKind {
     }
     fn of_proto(&self, item: Timestamp, at: EventTime) -> Option<EventTime> {
         self.check(time_of(item)?, at)
+    }
+    fn of_raw(&self, raw: Raw<'_>, at: EventTime) -> Option<EventTime> {
+        let [seconds, nanos] = message::fields(raw.bytes()?)?;
+        let seconds = seconds.map_or(Some(0), Raw::number)?.cast_signed();
+        let nanos = i32::try_from(nanos.map_or(Some(0), Raw::number)?).ok()?;
+        self.of_proto(Timestamp { seconds, nanos }, at)
     }
     fn json(&self, value: &EventTime, _: EventTime, out: &mut Writer) {
         out.time(*value);
@@ -639,6 +688,9 @@ impl Kind for DurationKind {
     fn of_proto(&self, item: i64, _: EventTime) -> Option<i64> {
         (0 <= item && item <= 3660 * DAY_MS && item % 1000 == 0).then_some(item)
     }
+    fn of_raw(&self, raw: Raw<'_>, at: EventTime) -> Option<i64> {
+        self.of_proto(raw.number()?.cast_signed(), at)
+    }
     fn json(&self, value: &i64, _: EventTime, out: &mut Writer) {
         out.text(&format!("PT{}S", value / 1000));
     }
@@ -671,6 +723,9 @@ impl<W: Word> Kind for WordKind<W> {
     }
     fn of_proto(&self, item: i32, _: EventTime) -> Option<W> {
         W::ALL.get(usize::try_from(item).ok()?.checked_sub(1)?).copied()
+    }
+    fn of_raw(&self, raw: Raw<'_>, at: EventTime) -> Option<W> {
+        self.of_proto(i32::try_from(raw.number()?).ok()?, at)
     }
     fn json(&self, value: &W, _: EventTime, out: &mut Writer) {
         out.text(value.as_str());

@@ -1,5 +1,6 @@
-//! The bytes of a bare event as its message and its envelope, whose texts are borrowed: they are in every record, and to own them first
-//! was a third of reading one. What prost would refuse is refused here, and what it would take is taken.
+//! The bytes of a bare event, two ways. As its parts, borrowed and unread: so nearly every event is read, for whom a message would be
+//! made only to be taken apart. And as its message and its envelope, whose texts are borrowed: for any other, since it tells what is
+//! wrong. What prost would refuse is refused here, and what it would take is taken.
 
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint};
@@ -25,6 +26,113 @@ impl<'a> Texts<'a> {
             5 => Some(&mut self.causation_id),
             _ => None,
         }
+    }
+}
+
+/// What a field holds, as it stands in the bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Raw<'a> {
+    Number(u64),
+    Bits(u64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Raw<'a> {
+    /// A varint.
+    pub(super) const fn number(self) -> Option<u64> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+
+    /// Eight bytes.
+    pub(super) const fn bits(self) -> Option<u64> {
+        if let Self::Bits(bits) = self { Some(bits) } else { None }
+    }
+
+    /// A message, or a text.
+    pub(super) const fn bytes(self) -> Option<&'a [u8]> {
+        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
+    }
+
+    pub(super) fn text(self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    /// Splits off a field and its number; `None` if it is malformed, or of a form that no field of an event has.
+    fn split_off(bytes: &mut &'a [u8]) -> Option<(u32, Self)> {
+        let key = u32::try_from(varint(bytes)?).ok()?;
+        let raw = match key & 7 {
+            0 => Self::Number(varint(bytes)?),
+            1 => {
+                let (bits, rest) = bytes.split_first_chunk()?;
+                *bytes = rest;
+                Self::Bits(u64::from_le_bytes(*bits))
+            }
+            2 => {
+                let length = usize::try_from(varint(bytes)?).ok()?;
+                let (content, rest) = bytes.split_at_checked(length)?;
+                *bytes = rest;
+                Self::Bytes(content)
+            }
+            _ => return None,
+        };
+        (key >> 3 != 0).then_some((key >> 3, raw))
+    }
+}
+
+/// The fields numbered 1 to `N` of a message; others are passed over. `None` if one is malformed or repeated: what prost makes of that
+/// is for it to say.
+pub(super) fn fields<const N: usize>(mut bytes: &[u8]) -> Option<[Option<Raw<'_>>; N]> {
+    let mut fields = [None; N];
+    while !bytes.is_empty() {
+        let (number, raw) = Raw::split_off(&mut bytes)?;
+        if let Some(field) = fields.get_mut(number as usize - 1)
+            && field.replace(raw).is_some()
+        {
+            return None;
+        }
+    }
+    Some(fields)
+}
+
+/// A bare event whose parts are not read yet.
+#[derive(Debug, Default)]
+pub(super) struct Bare<'a> {
+    /// `id` to `tracestate`, by their numbers from 1.
+    pub(super) envelope: [Option<Raw<'a>>; 9],
+    /// The number of the body, and its message.
+    pub(super) body: Option<(u32, Raw<'a>)>,
+}
+
+impl<'a> Bare<'a> {
+    /// The first number of a body.
+    const BODY: u32 = 20;
+
+    /// Splits an event into its parts; `None` as [`fields`].
+    pub(super) fn of(mut bytes: &'a [u8]) -> Option<Self> {
+        let mut event = Self::default();
+        while !bytes.is_empty() {
+            let (number, raw) = Raw::split_off(&mut bytes)?;
+            let is_repeated = match event.envelope.get_mut(number as usize - 1) {
+                Some(field) => field.replace(raw).is_some(),
+                None if Self::BODY <= number => event.body.replace((number, raw)).is_some(),
+                None => false,
+            };
+            if is_repeated {
+                return None;
+            }
+        }
+        Some(event)
+    }
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    match *bytes {
+        // Nearly all: keys, lengths, words.
+        [byte, rest @ ..] if *byte < 0x80 => {
+            *bytes = rest;
+            Some(u64::from(*byte))
+        }
+        _ => decode_varint(bytes).ok(),
     }
 }
 

@@ -36,12 +36,20 @@ impl<'o> Message<'o> {
     /// A message inside this one, present even if `write` writes nothing.
     pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Message<'_>)) {
         self.delimited(field);
-        let start = self.0.len();
+        let at = self.0.len();
+        // Room for the length, one byte unless the message is long.
+        self.0.push(0);
         write(&mut Message(self.0));
         let end = self.0.len();
-        self.varint((end - start) as u64);
+        let length = end - at - 1;
+        if length < 0x80 {
+            self.0[at] = length as u8;
+            return;
+        }
+        self.varint(length as u64);
         let length_bytes = self.0.len() - end;
-        self.0[start..].rotate_right(length_bytes);
+        self.0[at..].rotate_right(length_bytes);
+        self.0.remove(at + length_bytes);
     }
 
     fn delimited(&mut self, field: u32) {

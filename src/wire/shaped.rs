@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::contract::{fields, name};
+use super::contract::{fields, name, raw_fields};
 use super::field::{
     BOOL, DATE, Fault, Field, Fields, Kind, MONEY, PERIOD, TEXT, TIME, int, is_text, list, number,
     optional, or, part, required,
