@@ -332,10 +332,16 @@ mod i5 {
 
 /// Σ contributions = T − T₀ and ΔT = Σ change, to 1e-12 before rounding and exactly after.
 mod i6 {
-    use goodfaith::model::explain::{apportion, change, logarithmic_mean};
+    use goodfaith::model::explain::{self, change, logarithmic_mean};
     use goodfaith::model::number::ln;
 
     use super::*;
+
+    fn apportion(terms: &[f64], total: Micros) -> Vec<Micros> {
+        let mut published = vec![Micros::default(); terms.len()];
+        explain::apportion(terms.iter().copied().zip(&mut published), total);
+        published
+    }
 
     fn total(published: &[Micros]) -> i64 {
         published.iter().map(|term| term.millionths()).sum()

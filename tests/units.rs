@@ -300,7 +300,9 @@ mod check {
         let terms: Vec<f64> = case["terms"].as_array().unwrap().iter().map(float).collect();
         let expected: Vec<Micros> =
             case["published"].as_array().unwrap().iter().map(micros).collect();
-        assert_eq!(explain::apportion(&terms, micros(&case["total"])), expected, "{case}");
+        let mut published = vec![Micros::default(); terms.len()];
+        explain::apportion(terms.into_iter().zip(&mut published), micros(&case["total"]));
+        assert_eq!(published, expected, "{case}");
     }
 
     pub(super) fn band(case: &Value) {

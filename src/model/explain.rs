@@ -21,32 +21,21 @@ pub fn g_factor(expected: f64, base_rate: f64) -> f64 {
     1.0 / logarithmic_mean(expected, base_rate)
 }
 
-/// The published numbers of `terms`, in their order, such that they add up to `total` exactly: the largest by absolute value (the
-/// first of equals) takes what rounding left, all others are rounded half to even.
-pub fn apportion(terms: &[f64], total: Micros) -> Vec<Micros> {
-    let mut published: Vec<Micros> = terms.iter().copied().map(Micros::round).collect();
-    if let Some((place, term)) =
-        residue(terms.iter().copied().zip(published.iter().copied()), total)
-    {
-        published[place] = term;
-    }
-    published
-}
-
-/// Of terms, each with its rounded number, the place of the one that [`apportion`] gives the rest of `total`, and that. `None` of none.
-pub fn residue(
-    terms: impl Iterator<Item = (f64, Micros)>,
-    total: Micros,
-) -> Option<(usize, Micros)> {
-    let (mut largest, mut sum) = (None, 0);
-    for (place, (term, rounded)) in terms.enumerate() {
-        sum += rounded.millionths();
-        if largest.is_none_or(|(_, size, _)| size < term.abs()) {
-            largest = Some((place, term.abs(), rounded));
+/// Publishes terms, each at its place, such that they add up to `total` exactly: the largest by absolute value (the first of equals)
+/// takes what rounding left, all others are rounded half to even.
+pub fn apportion<'a>(terms: impl Iterator<Item = (f64, &'a mut Micros)>, total: Micros) {
+    let mut rest = total.millionths();
+    let mut largest: Option<(f64, &mut Micros)> = None;
+    for (term, published) in terms {
+        *published = Micros::round(term);
+        rest -= published.millionths();
+        if largest.as_ref().is_none_or(|(size, _)| *size < term.abs()) {
+            largest = Some((term.abs(), published));
         }
     }
-    let (place, _, rounded) = largest?;
-    Some((place, Micros::new(total.millionths() - (sum - rounded.millionths()))))
+    if let Some((_, published)) = largest {
+        *published = Micros::new(published.millionths() + rest);
+    }
 }
 
 /// What moved T since it was `previous`ly published (0.5 before the first): eight numbers that add up to the published T of
@@ -74,10 +63,8 @@ pub fn change(
         }
     }
     let total = Micros::round(after.score).millionths() - previous.millionths();
-    let mut published = terms.map(Micros::round);
-    if let Some((place, term)) = residue(terms.into_iter().zip(published), Micros::new(total)) {
-        published[place] = term;
-    }
+    let mut published = [Micros::default(); 8];
+    apportion(terms.into_iter().zip(&mut published), Micros::new(total));
     published
 }
 
@@ -97,7 +84,8 @@ mod tests {
 
     #[test]
     fn the_first_of_equals_takes_the_residue() {
-        let published = apportion(&[-0.5, 0.5], Micros::new(1));
+        let mut published = [Micros::default(); 2];
+        apportion([-0.5, 0.5].into_iter().zip(&mut published), Micros::new(1));
         assert_eq!(published, [Micros::new(-499_999), Micros::new(500_000)]);
     }
 

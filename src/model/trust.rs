@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decay::{self, ReadTimes};
-use super::explain::{g_factor, logarithmic_mean, residue};
+use super::explain::{apportion, g_factor, logarithmic_mean};
 use super::interval::{Z_90, polygammas};
 use super::number::{exp, ln};
 use super::{
@@ -154,9 +154,7 @@ impl DimensionSums {
         let (positive, negative) = (masses(&self.positive), masses(&self.negative));
         TrustPoint::new(times.time(), positive, negative, policy)
     }
-}
 
-impl DimensionSums {
     /// Trust read from these sums at the time of `point`, that of `times` too, which was read from `read`: what is the same is not
     /// read again.
     pub fn at_beside(
@@ -313,12 +311,10 @@ impl TrustPoint {
         let score = Micros::round(self.score);
         let at_rest = Micros::round(policy.base_rate);
         let moved = Micros::new(score.millionths() - at_rest.millionths());
-        let rounded = parts.iter().map(|(class, points)| (*class, Micros::round(*points)));
-        let mut published: Vec<(Class, Micros)> = rounded.collect();
-        let terms = parts.iter().zip(&published).map(|((_, term), (_, rounded))| (*term, *rounded));
-        if let Some((place, term)) = residue(terms, moved) {
-            published[place].1 = term;
-        }
+        let mut published: Vec<(Class, Micros)> =
+            parts.iter().map(|(class, _)| (*class, Micros::default())).collect();
+        let terms = parts.iter().zip(&mut published);
+        apportion(terms.map(|((_, term), (_, published))| (*term, published)), moved);
         TrustReading {
             score,
             interval: self.interval(policy).map(Micros::round),
