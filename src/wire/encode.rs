@@ -105,25 +105,15 @@ impl Encoder {
 fn push_place(origin: Origin<'_>, source: SourcePosition, place: &mut String) {
     let SourcePosition { offset, seq, ordinal } = source;
     place.push_str(origin.topic);
-    let signed = |number: i64| (if number < 0 { "/-" } else { "/" }, number.unsigned_abs());
-    let numbers =
-        [signed(origin.partition.into()), signed(offset), ("/", seq), ("/", ordinal.into())];
-    for (sign, number) in numbers {
-        place.push_str(sign);
-        push_decimal(number, place);
-    }
+    push_number(origin.partition, place);
+    push_number(offset, place);
+    push_number(seq, place);
+    push_number(ordinal, place);
 }
 
-/// Appends the digits of `number`.
-fn push_decimal(mut number: u64, text: &mut String) {
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    while number > 0 || start == digits.len() {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    text.push_str(std::str::from_utf8(&digits[start..]).expect("digits are ASCII"));
+fn push_number(number: impl itoa::Integer, place: &mut String) {
+    place.push('/');
+    place.push_str(itoa::Buffer::new().format(number));
 }
 
 fn publish<E>(
