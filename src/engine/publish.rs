@@ -232,6 +232,7 @@ fn publish_gap(
 ) {
     let policy = &step.policy.perception;
     let was_in = entry.publication.gap;
+    // Of nearly everybody nothing was perceived, and it is not unpacked to see that.
     if was_in.is_none()
         && Micros::default() < policy.evidence_min
         && entry.customer.perceived.is_default()

@@ -21,6 +21,9 @@ const AWAKE: usize = 1024;
 /// About what a customer takes while awake: record, lists, and the bytes it was unpacked from.
 const AWAKE_BYTES: usize = 8192;
 
+/// Of what this store packed itself, or was given with its check sums right and its layout agreed.
+const UNPACKED: &str = "what was packed can be unpacked";
+
 /// Room is made at once for so many customers at most.
 const RESERVED_MAX: usize = 1 << 24;
 
@@ -570,9 +573,6 @@ impl Sleep {
         }
     }
 }
-
-/// What this store packed itself, or was given with its check sums right and its layout agreed.
-const UNPACKED: &str = "what was packed can be unpacked";
 
 fn unpack(id: &Arc<str>, packed: &Packed) -> Entry {
     Entry::unpack(id, packed).expect(UNPACKED)

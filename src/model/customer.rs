@@ -275,13 +275,18 @@ impl Customer {
 
     /// Becomes the customer `id` with this head, in the memory of whoever it was. The sections are left to be replaced.
     pub fn become_head(&mut self, id: Arc<str>, head: Head) {
-        let Head { clock, as_of, first_seen, timers, .. } = head;
         self.id = id;
-        (self.clock, self.as_of, self.first_seen, self.timers) = (clock, as_of, first_seen, timers);
-        self.standing = head.standing;
-        self.vulnerability = head.vulnerability;
-        self.marketing_consent = head.marketing_consent;
-        self.closed_at = head.closed_at;
+        // Every field by name: the compiler tells of one that is left out, which would stay that of somebody else.
+        Head {
+            clock: self.clock,
+            as_of: self.as_of,
+            first_seen: self.first_seen,
+            timers: self.timers,
+            standing: self.standing,
+            vulnerability: self.vulnerability,
+            marketing_consent: self.marketing_consent,
+            closed_at: self.closed_at,
+        } = head;
     }
 
     /// A customer first heard of at `time`.
