@@ -12,7 +12,7 @@ use std::time::Duration;
 use goodfaith::generate::{self, Generator};
 use goodfaith::model::{Event, EventTime};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::producer::BaseProducer;
+use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::support::{Deployment, PARTITIONS, Process, is_soon, line, now, tick, time};
 
@@ -158,6 +158,7 @@ impl Feed {
         while writer.count < flow.preload {
             writer.write(SLICE.min(flow.preload - writer.count));
         }
+        writer.flush();
         let thread = thread::spawn(move || {
             let began = now();
             while !stopped.load(Ordering::Acquire) {
@@ -166,6 +167,7 @@ impl Feed {
                 let due = Duration::from_secs_f64(steady / flow.rate as f64);
                 thread::sleep(due.saturating_sub(began.elapsed()));
             }
+            writer.flush();
             writer.deployment.produce(&[tick(&writer.latest.plus_days(1).to_string())]);
             writer.count
         });
@@ -195,6 +197,11 @@ impl Writer {
         self.count += slice.len();
         let lines: Vec<_> = slice.iter().filter_map(line).collect();
         self.deployment.produce_by(&self.producer, &lines);
+    }
+
+    /// Waits until the broker has all of them.
+    fn flush(&self) {
+        self.producer.flush(Duration::from_secs(60)).unwrap();
     }
 }
 

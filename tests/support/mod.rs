@@ -208,7 +208,9 @@ impl Deployment {
 
     /// Writes `input`: reference events to their topic, ticks to every partition, all else by key.
     pub(crate) fn produce(&self, input: &[Line]) {
-        self.produce_by(&self.producer(), input);
+        let producer = self.producer();
+        self.produce_by(&producer, input);
+        producer.flush(Duration::from_secs(60)).unwrap();
     }
 
     /// A producer that chooses partitions as Java's does.
@@ -220,7 +222,7 @@ impl Deployment {
             .unwrap()
     }
 
-    /// The same as [`Self::produce`] by a producer that stands.
+    /// The same by a producer that stands, which has taken them on when this returns, no more.
     pub(crate) fn produce_by(&self, producer: &BaseProducer, input: &[Line]) {
         for line in input {
             match line {
@@ -238,7 +240,7 @@ impl Deployment {
                 }
             }
         }
-        producer.flush(Duration::from_secs(60)).unwrap();
+        producer.poll(Duration::ZERO);
     }
 
     /// Waits until the group has committed every record of the events topic.
