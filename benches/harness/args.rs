@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "5")]
     pub(crate) rounds: NonZeroUsize,
     /// Worker threads of goodfaith
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2)]
     pub(crate) workers: usize,
     /// Threads of each peer
     #[arg(long, default_value_t = 2)]
@@ -68,6 +68,9 @@ pub(crate) struct Args {
     /// Seconds counted of each run under load
     #[arg(long, default_value_t = 10)]
     pub(crate) load_seconds: u64,
+    /// Seconds of it before, not counted: a broker and a group that have just begun fall behind, and need time to catch up on full cores
+    #[arg(long, default_value_t = 15)]
+    pub(crate) warm_seconds: u64,
     /// Records handled before an open loop begins
     #[arg(long, default_value_t = 1_000)]
     pub(crate) primed: usize,

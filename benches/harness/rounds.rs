@@ -15,8 +15,6 @@ use crate::restart;
 use crate::systems::{ALL, Launch, Snapshots, System, events_topic, policy_file};
 use crate::workload::{Record, Settings, Workload};
 
-/// Not counted of a run under load.
-const WARM_SECONDS: u64 = 5;
 /// Events a second that go on to arrive while goodfaith is killed and comes back.
 const TRICKLE: u64 = 1_000;
 /// For how many seconds there are such events.
@@ -146,13 +144,9 @@ impl Harness {
     /// Systems, and a transaction of one record, under each load, in turn.
     pub(crate) fn latency(&self) {
         let loads: Vec<Loaded> = self.args.loads.iter().map(|load| self.load(*load)).collect();
+        let Args { load_seconds, primed, warm_seconds, customers, workers, rounds, .. } = self.args;
         let about = format!(
-            "Open loop: from when an event should have been sent to when a `read_committed` reader has its score change; {} s counted a run after {} records and {} s to warm up, {} customers; {} rounds.",
-            self.args.load_seconds,
-            self.args.primed,
-            WARM_SECONDS,
-            self.args.customers,
-            self.args.rounds,
+            "Open loop: from when an event should have been sent to when a `read_committed` reader has its score change; {load_seconds} s counted a run after {primed} records and {warm_seconds} s to warm up, {customers} customers; goodfaith with {workers} worker(s); {rounds} rounds.",
         );
         let part = if self.args.snapshots { "snapshots" } else { "latency" };
         report::latencies(&self.document, part, &about, &loads);
@@ -163,7 +157,7 @@ impl Harness {
             commit_ms,
             events_per_second,
             primed: self.args.primed,
-            warm: Duration::from_secs(WARM_SECONDS),
+            warm: Duration::from_secs(self.args.warm_seconds),
             counted: Duration::from_secs(self.args.load_seconds),
         };
         let settings = self.settings(load.records() as u64);
