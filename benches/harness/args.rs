@@ -100,6 +100,9 @@ pub(crate) enum Role {
     /// Read a topic and do nothing with it
     #[command(hide = true)]
     Drain { bootstrap: String, topic: String, partitions: i32 },
+    /// Work through a topic held in memory
+    #[command(hide = true)]
+    Alone { bootstrap: String, topic: String, partitions: i32 },
 }
 
 /// A part of the measurement.
@@ -111,6 +114,8 @@ pub(crate) enum Part {
     Latency,
     /// goodfaith alone on other topics
     Scaling,
+    /// How soon goodfaith polls, and what it takes while nothing comes
+    Start,
     /// How soon goodfaith is back after a kill -9
     Restart,
     /// No figure: whether what is published is right after a kill -9 in the middle

@@ -1,5 +1,5 @@
 //! Every system on the same bytes: events are stored in a real Apache Kafka, and goodfaith, other stream processors with the same subset
-//! (`../peers/README.md`) and a raw drain work through them in turn, round after round, each as a process of its own. A system whose outputs are
+//! (`../peers/README.md`) and two floors, a raw drain and the model alone, work through them in turn, round after round, each as a process of its own. A system whose outputs are
 //! not what goodfaith's engine makes of the records on one thread has no figure. Run by `make bench`; writes `docs/performance.md`.
 //!
 //! It measures what a user would see from outside. Where inside the time goes is for the other benches and a profiler.
@@ -12,6 +12,7 @@
 )]
 #![allow(missing_docs, reason = "a program; nothing is public")]
 
+mod alone;
 mod args;
 mod broker;
 mod clock;
@@ -25,7 +26,9 @@ mod process;
 mod report;
 mod restart;
 mod rounds;
+mod start;
 mod systems;
+mod web;
 mod workload;
 
 use clap::Parser as _;
@@ -37,8 +40,15 @@ use rounds::Harness;
 
 fn main() {
     let args = Args::parse();
-    if let Some(Role::Drain { bootstrap, topic, partitions }) = &args.role {
-        return drain::run(&Broker { bootstrap: bootstrap.clone() }, topic, *partitions);
+    match args.role {
+        Some(Role::Drain { bootstrap, topic, partitions }) => {
+            return drain::run(&Broker { bootstrap }, &topic, partitions);
+        }
+        Some(Role::Alone { bootstrap, topic, partitions }) => {
+            let policy = oracle::policy(&systems::policy_file());
+            return alone::run(&Broker { bootstrap }, &topic, partitions, policy);
+        }
+        None => {}
     }
     #[expect(clippy::disallowed_methods, reason = "how the harness is told of its broker")]
     let bootstrap = std::env::var("KAFKA_BOOTSTRAP");
@@ -50,6 +60,7 @@ fn main() {
         (Part::Compare, Harness::compare as fn(&Harness)),
         (Part::Latency, Harness::latency),
         (Part::Scaling, Harness::scaling),
+        (Part::Start, Harness::start),
         (Part::Restart, Harness::restart),
         (Part::Crash, Harness::crash),
     ] {

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use goodfaith::engine::{Action, Input, OutputBody, PartitionEngine, Settings};
+use goodfaith::engine::{Action, Effect, Input, OutputBody, PartitionEngine, Settings};
 use goodfaith::model::Policy;
-use goodfaith::wire::{self, Encoding, Expect, Header, OutRecord, RecordRef};
+use goodfaith::wire::{self, Encoding, Expect, Header, Origin, OutRecord, RecordRef};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -139,31 +139,65 @@ pub(crate) fn policy(path: &Path) -> Policy {
     Policy::from_toml(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
+/// goodfaith's own engine, one a partition, on one thread.
+pub(crate) struct Engines<'a> {
+    topic: &'a str,
+    /// Fingerprint of the policy.
+    policy: u64,
+    by_partition: Vec<PartitionEngine>,
+    effects: Vec<Effect>,
+}
+
+impl<'a> Engines<'a> {
+    /// Engines that know nothing yet, for the records of `topic`.
+    pub(crate) fn new(topic: &'a str, partitions: i32, policy: Policy) -> Self {
+        let settings = Settings { policy: Arc::new(policy), salt: [0; 16], audit: false };
+        let policy = wire::policy_fingerprint(&settings.policy);
+        let engine = |_| PartitionEngine::new(settings.clone());
+        let by_partition = (0..partitions).map(engine).collect();
+        Self { topic, policy, by_partition, effects: Vec::new() }
+    }
+
+    /// Handles the record at `offset` of `partition`, and gives `each` what it leads to.
+    pub(crate) fn take(
+        &mut self,
+        (partition, offset): (i32, i64),
+        original: RecordRef<'_>,
+        mut each: impl FnMut(&Effect, Origin<'_>),
+    ) {
+        let record = wire::decode(original, Expect::EventsTopic);
+        let engine = &mut self.by_partition[usize::try_from(partition).unwrap()];
+        engine.handle(Input::Record { offset, record }, &mut self.effects);
+        let origin = Origin { topic: self.topic, partition, policy: self.policy };
+        self.effects.drain(..).for_each(|effect| each(&effect, origin));
+    }
+
+    /// What was handled is final.
+    pub(crate) fn commit(&mut self) {
+        self.by_partition.iter_mut().for_each(PartitionEngine::commit);
+    }
+}
+
+/// A record as decoding reads it.
+pub(crate) fn record_of<'m>(message: &'m BorrowedMessage<'_>) -> RecordRef<'m> {
+    RecordRef {
+        key: message.key(),
+        value: message.payload(),
+        headers: &[],
+        timestamp_ms: message.timestamp().to_millis(),
+    }
+}
+
 /// All score changes that the records of `topic` lead to.
 pub(crate) fn expected(broker: &Broker, topic: &str, partitions: i32, policy: Policy) -> Changes {
-    let policy = Arc::new(policy);
-    let fingerprint = wire::policy_fingerprint(&policy);
-    let settings = Settings { policy, salt: [0; 16], audit: false };
-    let mut engines: Vec<PartitionEngine> =
-        (0..partitions).map(|_| PartitionEngine::new(settings.clone())).collect();
-    let (mut changes, mut effects) = (Vec::new(), Vec::new());
+    let mut engines = Engines::new(topic, partitions, policy);
+    let mut changes = Vec::new();
     broker.read(topic, |message| {
-        let partition = message.partition();
-        let origin = wire::Origin { topic, partition, policy: fingerprint };
-        let original = RecordRef {
-            key: message.key(),
-            value: message.payload(),
-            headers: &[],
-            timestamp_ms: message.timestamp().to_millis(),
-        };
-        let record = wire::decode(original, Expect::EventsTopic);
-        let engine = &mut engines[usize::try_from(partition).unwrap()];
-        engine.handle(Input::Record { offset: message.offset(), record }, &mut effects);
-        engine.commit();
-        for effect in effects.drain(..) {
-            let Action::Publish(output) = &effect.action else { continue };
-            let OutputBody::ScoreChanged(changed) = &output.body else { continue };
-            let written = wire::encode(&effect, original, origin, Encoding::BinaryProtobuf);
+        let original = record_of(message);
+        engines.take((message.partition(), message.offset()), original, |effect, origin| {
+            let Action::Publish(output) = &effect.action else { return };
+            let OutputBody::ScoreChanged(changed) = &output.body else { return };
+            let written = wire::encode(effect, original, origin, Encoding::BinaryProtobuf);
             let small = |millionths| i32::try_from(millionths).unwrap();
             changes.push(Change {
                 customer: customer_rank(output.customer.as_bytes()).unwrap(),
@@ -172,7 +206,8 @@ pub(crate) fn expected(broker: &Broker, topic: &str, partitions: i32, policy: Po
                 as_of: output.time.as_millis(),
                 digest: digest_of_record(&written[0]),
             });
-        }
+        });
+        engines.commit();
     });
     Changes::of(changes)
 }

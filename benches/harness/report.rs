@@ -10,6 +10,7 @@ use crate::latency::{Latency, Load, Quantiles};
 use crate::measure::Run;
 use crate::plot;
 use crate::restart::{Member, Return};
+use crate::start::Start;
 use crate::systems::System;
 
 /// The runs of one system, or why there is none.
@@ -304,6 +305,33 @@ pub(crate) fn restarts(document: &Document, about: &str, cases: &[Restarted]) {
         "\nReading is the sum over partitions, one on each processor at a time. A static member takes the place of the dead one at once; a dynamic one waits for the dead one's session to time out.\n",
     );
     document.put("restart", &text);
+}
+
+/// What starting and waiting take.
+pub(crate) fn starts(document: &Document, about: &str, starts: &Result<Vec<Start>, String>) {
+    let mut text = circumstances(about);
+    text.push_str("\n| | measured | goal | |\n|---|--:|--:|---|\n");
+    match starts {
+        Err(why) => writeln!(text, "| no figure: {why} | | | |").unwrap(),
+        Ok(starts) => {
+            let of = |figure: fn(&Start) -> f64| Spread::of(starts.iter().map(figure));
+            for (what, spread, goal) in [
+                ("first poll of every worker, s", of(|start| start.polled_seconds), Some(0.3)),
+                ("ready, s", of(|start| start.ready_seconds), None),
+                ("resident while nothing comes, MiB", of(|start| start.resident_mib), Some(40.0)),
+                ("processor seconds by then", of(|start| start.cpu_seconds), None),
+            ] {
+                let bound = goal.map_or_else(String::new, |goal| format!("≤ {}", number(goal)));
+                let verdict = match goal {
+                    Some(goal) if spread.median <= goal => "reached",
+                    Some(_) => "not reached",
+                    None => "",
+                };
+                writeln!(text, "| {what} | {spread} | {bound} | {verdict} |").unwrap();
+            }
+        }
+    }
+    document.put("start", &text);
 }
 
 /// goodfaith alone, by partitions, workers, customers and skew.

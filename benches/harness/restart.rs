@@ -4,8 +4,6 @@
 //! What is published meanwhile is not looked at here: `crash` and the fault tests do.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -18,6 +16,7 @@ use crate::broker::{Broker, Follower, send};
 use crate::clock;
 use crate::process::{Process, Usage};
 use crate::systems::{Launch, System};
+use crate::web::Web;
 use crate::workload::Workload;
 
 /// How long a state may take to be built and written.
@@ -80,7 +79,7 @@ pub(crate) struct Load {
 struct Restarts<'a> {
     launch: Launch<'a>,
     session_ms: u32,
-    address: String,
+    web: Web,
     follower: Follower,
 }
 
@@ -95,8 +94,8 @@ pub(crate) fn run(launch: Launch<'_>, load: Load, rounds: usize) -> Result<Vec<R
     eprintln!("Storing {preloaded} records.");
     broker.fill(&input, workload.by_ref().take(usize::try_from(preloaded).unwrap()));
     let follower = broker.follow(&launch.group, &input, launch.partitions);
-    let address = free_address();
-    let restarts = Restarts { launch, session_ms, address, follower };
+    let web = Web::free();
+    let restarts = Restarts { launch, session_ms, web, follower };
     let is_over = AtomicBool::new(false);
     let returns = thread::scope(|scope| {
         let returns = restarts.build(preloaded).and_then(|first| {
@@ -149,7 +148,7 @@ impl Restarts<'_> {
     fn replace(&self, mut process: Process, member: Member) -> Result<Process, String> {
         process.stop()?;
         let process = self.start(member)?;
-        if !clock::wait_until(PATIENCE, || self.is_ready()) {
+        if !clock::wait_until(PATIENCE, || self.web.passes("/readyz")) {
             return Err(format!("was not ready within {PATIENCE:?}"));
         }
         self.moves_on(&self.offsets()?)?;
@@ -162,13 +161,13 @@ impl Restarts<'_> {
         drop(process);
         let process = self.start(member)?;
         let before = self.offsets()?;
-        if !clock::wait_until(PATIENCE, || self.is_ready()) {
+        if !clock::wait_until(PATIENCE, || self.web.passes("/readyz")) {
             return Err(format!("was not ready within {PATIENCE:?}"));
         }
         let (ready_seconds, usage) = (killed.elapsed().as_secs_f64(), process.usage());
         self.moves_on(&before)?;
         let committed_seconds = killed.elapsed().as_secs_f64();
-        let metrics = self.get("/metrics").map_err(|error| format!("/metrics: {error}"))?;
+        let metrics = self.web.get("/metrics").map_err(|error| format!("/metrics: {error}"))?;
         let returned = Return {
             member,
             ready_seconds,
@@ -187,7 +186,7 @@ impl Restarts<'_> {
             command.args(["--set", &setting]);
         };
         set(format!("snapshot.interval={INTERVAL}"));
-        set(format!("http.listen={}", self.address));
+        set(self.web.setting());
         set(format!("kafka.properties.session.timeout.ms={}", self.session_ms));
         if member == Member::Static {
             set(format!("kafka.instance_id={}", self.launch.group));
@@ -208,24 +207,6 @@ impl Restarts<'_> {
         let in_time = clock::wait_until(PATIENCE, has_moved);
         in_time.then_some(()).ok_or_else(|| format!("did not go on within {PATIENCE:?}"))
     }
-
-    fn is_ready(&self) -> bool {
-        self.get("/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
-    }
-
-    fn get(&self, path: &str) -> io::Result<String> {
-        let mut stream = TcpStream::connect(&self.address)?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    }
-}
-
-/// A port nobody listens on: the same for every process, which is started with the same arguments.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 /// Whether each partition has a snapshot of all up to its end.

@@ -12,6 +12,7 @@ use crate::measure::{self, Run};
 use crate::oracle::{self, Changes};
 use crate::report::{self, Case, Document, Loaded, Measured, Restarted};
 use crate::restart;
+use crate::start;
 use crate::systems::{ALL, Launch, Snapshots, System, events_topic, policy_file};
 use crate::workload::{Record, Settings, Workload};
 
@@ -121,7 +122,7 @@ impl Harness {
     const fn threads(&self, system: System) -> usize {
         match system {
             System::Peer { .. } => self.args.peer_threads,
-            System::Goodfaith { .. } | System::Drain => self.args.workers,
+            System::Goodfaith { .. } | System::Drain | System::Alone => self.args.workers,
         }
     }
 
@@ -196,7 +197,7 @@ impl Harness {
             _ if self.args.snapshots => Snapshots::ALL.map(|when| (exactly_once, when)).to_vec(),
             [] => vec![(exactly_once, Snapshots::Usual)],
             chosen => {
-                let timed = chosen.iter().filter(|system| **system != System::Drain);
+                let timed = chosen.iter().filter(|system| !system.is_floor());
                 timed.map(|system| (*system, Snapshots::Usual)).collect()
             }
         }
@@ -311,10 +312,33 @@ impl Harness {
         Restarted { customers, returns: returns.map_err(|why| missing(system, why)) }
     }
 
+    /// Starting goodfaith, and having it wait.
+    pub(crate) fn start(&self) {
+        let system = System::Goodfaith { is_exactly_once: true };
+        let state = tempfile::tempdir().unwrap();
+        let launch = Launch {
+            broker: &self.broker,
+            prefix: "start",
+            group: "start".to_owned(),
+            partitions: self.args.partitions,
+            threads: self.threads(system),
+            commit_ms: self.args.commit_ms,
+            memory_mib: self.args.memory_mib,
+            state: state.path().to_owned(),
+            snapshots: Snapshots::Usual,
+        };
+        let starts = start::run(&launch, self.args.rounds.get());
+        let Args { workers, partitions, rounds, .. } = self.args;
+        let about = format!(
+            "goodfaith (exactly once, {workers} worker(s)) on {partitions} partitions without a record; {rounds} starts.",
+        );
+        report::starts(&self.document, &about, &starts.map_err(|why| missing(system, why)));
+    }
+
     /// Whether what each system publishes is right after a kill.
     pub(crate) fn crash(&self) {
         let stored = self.store("crash", self.settings(self.args.events), self.args.partitions);
-        for system in self.chosen().into_iter().filter(|system| *system != System::Drain) {
+        for system in self.chosen().into_iter().filter(|system| !system.is_floor()) {
             let state = tempfile::tempdir().unwrap();
             let launch = self.launch(system, &stored, 0, &state);
             let survived = system.build().and_then(|()| {

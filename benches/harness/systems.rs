@@ -1,4 +1,4 @@
-//! What is measured: goodfaith in two ways, the peers, and the raw drain; how each is started and where it publishes.
+//! What is measured: goodfaith in two ways, the peers, and two floors; how each is started and where it publishes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -23,14 +23,17 @@ pub(crate) enum System {
     },
     /// Batches are fetched, bytes are counted.
     Drain,
+    /// goodfaith's engine on one thread, without Kafka.
+    Alone,
 }
 
 /// All of them, in the order of a round.
-pub(crate) const ALL: [System; 8] = [
+pub(crate) const ALL: [System; 9] = [
     System::Goodfaith { is_exactly_once: true },
     System::Peer { name: "kafka-streams", store: "memory" },
     System::Peer { name: "flink", store: "memory" },
     System::Drain,
+    System::Alone,
     System::Goodfaith { is_exactly_once: false },
     System::Peer { name: "kafka-streams", store: "rocksdb" },
     System::Peer { name: "flink", store: "rocksdb" },
@@ -44,6 +47,7 @@ impl fmt::Display for System {
             Self::Goodfaith { is_exactly_once: false } => f.write_str("goodfaith-at-least-once"),
             Self::Peer { name, store } => write!(f, "{name}-{store}"),
             Self::Drain => f.write_str("drain"),
+            Self::Alone => f.write_str("model-alone"),
         }
     }
 }
@@ -127,6 +131,11 @@ impl System {
         ALL.into_iter().find(|system| system.to_string() == name)
     }
 
+    /// Publishes nothing: there to show how far the others are from what is possible.
+    pub(crate) const fn is_floor(self) -> bool {
+        matches!(self, Self::Drain | Self::Alone)
+    }
+
     /// Makes it ready to run; what is missing if that cannot be done here.
     pub(crate) fn build(self) -> Result<(), String> {
         let Self::Peer { name, .. } = self else { return Ok(()) };
@@ -155,7 +164,8 @@ impl System {
         let mut command = match self {
             Self::Goodfaith { is_exactly_once } => goodfaith(launch, is_exactly_once),
             Self::Peer { name, store } => peer(launch, name, store),
-            Self::Drain => drain(launch),
+            Self::Drain => floor(launch, "drain"),
+            Self::Alone => floor(launch, "alone"),
         };
         command.stdin(Stdio::null());
         command
@@ -165,7 +175,7 @@ impl System {
     pub(crate) fn output(self, launch: &Launch<'_>) -> String {
         match self {
             Self::Goodfaith { .. } => launch.scores(),
-            Self::Peer { .. } | Self::Drain => launch.peer_output(),
+            Self::Peer { .. } | Self::Drain | Self::Alone => launch.peer_output(),
         }
     }
 
@@ -177,7 +187,7 @@ impl System {
                 expected.check_bytes(&Changes::of_goodfaith(broker, &output)?)
             }
             Self::Peer { .. } => expected.check_scores(&Changes::of_peer(broker, &output)?),
-            Self::Drain => Ok(0),
+            Self::Drain | Self::Alone => Ok(0),
         }
     }
 }
@@ -227,10 +237,10 @@ fn peer(launch: &Launch<'_>, name: &str, store: &str) -> Command {
     command
 }
 
-fn drain(launch: &Launch<'_>) -> Command {
+fn floor(launch: &Launch<'_>, role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .arg("drain")
+        .arg(role)
         .args([&launch.broker.bootstrap, &launch.input(), &launch.partitions.to_string()])
         .stdout(Stdio::piped());
     command
