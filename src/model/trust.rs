@@ -167,13 +167,10 @@ impl DimensionSums {
         let is_same =
             |d: usize| self.positive[d] == read.positive[d] && self.negative[d] == read.negative[d];
         for d in (0..6).filter(|d| !is_same(*d)) {
-            let dimension = &policy.dimensions[d];
-            let mut mass = |sum| times.mass(sum, dimension.half_life_ms);
+            let mut mass = |sum| times.mass(sum, policy.dimensions[d].half_life_ms);
             let (positive, negative) = (mass(&self.positive[d]), mass(&self.negative[d]));
-            beside.positive[d] = positive;
-            beside.negative[d] = negative;
-            beside.unweighted[d] = positive + negative / dimension.lambda;
-            beside.expected[d] = beside.opinion(Dimension::ALL[d], policy).expected();
+            (beside.positive[d], beside.negative[d]) = (positive, negative);
+            beside.expect(d, policy);
             beside.logarithms[d] = ln(beside.expected[d]);
         }
         beside.score = geometric_mean(Dimension::ALL, &beside.logarithms, policy);
@@ -213,14 +210,19 @@ pub struct TrustPoint {
 impl TrustPoint {
     /// Trust at `time`, from the masses r and s (λ included) of each dimension: T = Π E^ω.
     pub fn new(time: EventTime, positive: [f64; 6], negative: [f64; 6], policy: &Policy) -> Self {
-        let (a, w) = (policy.base_rate, policy.prior_weight);
-        let expected =
-            std::array::from_fn(|d| Opinion::new(positive[d], negative[d], a, w).expected());
-        let unweighted =
-            std::array::from_fn(|d| positive[d] + negative[d] / policy.dimensions[d].lambda);
-        let logarithms = logarithms(&expected);
-        let score = geometric_mean(Dimension::ALL, &logarithms, policy);
-        Self { time, score, positive, negative, unweighted, expected, logarithms }
+        let [unweighted, expected, logarithms] = [[0.0; 6]; 3];
+        let mut point =
+            Self { time, score: 0.0, positive, negative, unweighted, expected, logarithms };
+        (0..6).for_each(|d| point.expect(d, policy));
+        point.logarithms = self::logarithms(&point.expected);
+        point.score = geometric_mean(Dimension::ALL, &point.logarithms, policy);
+        point
+    }
+
+    /// Reads n⁰ and E of one dimension from its masses.
+    fn expect(&mut self, d: usize, policy: &Policy) {
+        self.unweighted[d] = self.positive[d] + self.negative[d] / policy.dimensions[d].lambda;
+        self.expected[d] = self.opinion(Dimension::ALL[d], policy).expected();
     }
 
     /// Σ n⁰: how much was observed, λ left out.
