@@ -11,8 +11,6 @@ use rdkafka::message::Message as _;
 use crate::broker::Broker;
 use crate::oracle::{Engines, record_of};
 
-/// Records between two commits: as many as the service commits at once at most.
-const COMMIT: usize = 20_000;
 /// Records between two words about how many are done.
 const TOLD: usize = 4_096;
 
@@ -82,15 +80,8 @@ pub(crate) fn run(broker: &Broker, topic: &str, partitions: i32, policy: Policy)
             });
             done.unwrap_or_else(|never| match never {});
         });
-        if count % COMMIT == 0 {
-            engines.commit();
-        }
         if count % TOLD == 0 || count == stored.places.len() {
             writeln!(out, "{count} {bytes}").unwrap();
         }
-    }
-    // Looked at until it is told to end, like the others.
-    loop {
-        std::thread::park();
     }
 }

@@ -43,10 +43,6 @@ pub(crate) fn run(broker: &Broker, topic: &str, partitions: i32) {
         bytes += more_bytes;
         writeln!(out, "{records} {bytes}").unwrap();
     }
-    // Looked at until it is told to end, like the others.
-    loop {
-        std::thread::park();
-    }
 }
 
 /// One batch: records and their bytes.

@@ -1,6 +1,7 @@
 //! Every system on the same bytes: events are stored in a real Apache Kafka, and goodfaith, other stream processors with the same subset
-//! (`../peers/README.md`) and two floors, a raw drain and the model alone, work through them in turn, round after round, each as a process of its own. A system whose outputs are
-//! not what goodfaith's engine makes of the records on one thread has no figure. Run by `make bench`; writes `docs/performance.md`.
+//! (`../peers/README.md`) and two floors, a raw drain and the model alone, work through them in turn, round after round, each as a process of
+//! its own. A system whose outputs are not what goodfaith's engine makes of the records on one thread has no figure. Run by `make bench`;
+//! writes `docs/performance.md`.
 //!
 //! It measures what a user would see from outside. Where inside the time goes is for the other benches and a profiler.
 
@@ -40,15 +41,12 @@ use rounds::Harness;
 
 fn main() {
     let args = Args::parse();
-    match args.role {
-        Some(Role::Drain { bootstrap, topic, partitions }) => {
-            return drain::run(&Broker { bootstrap }, &topic, partitions);
+    if let Some(role) = args.role {
+        play(role);
+        // Looked at until it is told to end, like the others.
+        loop {
+            std::thread::park();
         }
-        Some(Role::Alone { bootstrap, topic, partitions }) => {
-            let policy = oracle::policy(&systems::policy_file());
-            return alone::run(&Broker { bootstrap }, &topic, partitions, policy);
-        }
-        None => {}
     }
     #[expect(clippy::disallowed_methods, reason = "how the harness is told of its broker")]
     let bootstrap = std::env::var("KAFKA_BOOTSTRAP");
@@ -70,6 +68,19 @@ fn main() {
                 "{part:?} is measured, {:.0} s after the start.",
                 begin.elapsed().as_secs_f64()
             );
+        }
+    }
+}
+
+/// Does what the harness starts itself for.
+fn play(role: Role) {
+    match role {
+        Role::Drain { bootstrap, topic, partitions } => {
+            drain::run(&Broker { bootstrap }, &topic, partitions);
+        }
+        Role::Alone { bootstrap, topic, partitions } => {
+            let policy = oracle::policy(&systems::policy_file());
+            alone::run(&Broker { bootstrap }, &topic, partitions, policy);
         }
     }
 }

@@ -139,6 +139,9 @@ pub(crate) fn policy(path: &Path) -> Policy {
     Policy::from_toml(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
+/// Records between two commits: as many as the service commits at once at most.
+const COMMIT: u64 = 20_000;
+
 /// goodfaith's own engine, one a partition, on one thread.
 pub(crate) struct Engines<'a> {
     topic: &'a str,
@@ -146,6 +149,8 @@ pub(crate) struct Engines<'a> {
     policy: u64,
     by_partition: Vec<PartitionEngine>,
     effects: Vec<Effect>,
+    /// Records handled.
+    count: u64,
 }
 
 impl<'a> Engines<'a> {
@@ -155,10 +160,10 @@ impl<'a> Engines<'a> {
         let policy = wire::policy_fingerprint(&settings.policy);
         let engine = |_| PartitionEngine::new(settings.clone());
         let by_partition = (0..partitions).map(engine).collect();
-        Self { topic, policy, by_partition, effects: Vec::new() }
+        Self { topic, policy, by_partition, effects: Vec::new(), count: 0 }
     }
 
-    /// Handles the record at `offset` of `partition`, and gives `each` what it leads to.
+    /// Handles the record at `offset` of `partition`, and gives `each` what it leads to. Now and then what was handled is made final.
     pub(crate) fn take(
         &mut self,
         (partition, offset): (i32, i64),
@@ -170,11 +175,10 @@ impl<'a> Engines<'a> {
         engine.handle(Input::Record { offset, record }, &mut self.effects);
         let origin = Origin { topic: self.topic, partition, policy: self.policy };
         self.effects.drain(..).for_each(|effect| each(&effect, origin));
-    }
-
-    /// What was handled is final.
-    pub(crate) fn commit(&mut self) {
-        self.by_partition.iter_mut().for_each(PartitionEngine::commit);
+        self.count += 1;
+        if self.count.is_multiple_of(COMMIT) {
+            self.by_partition.iter_mut().for_each(PartitionEngine::commit);
+        }
     }
 }
 
@@ -207,7 +211,6 @@ pub(crate) fn expected(broker: &Broker, topic: &str, partitions: i32, policy: Po
                 digest: digest_of_record(&written[0]),
             });
         });
-        engines.commit();
     });
     Changes::of(changes)
 }

@@ -91,7 +91,7 @@ impl Harness {
         threads: usize,
     ) -> Result<Run, String> {
         let state = tempfile::tempdir().unwrap();
-        let launch = Launch { threads, ..self.launch(system, stored, round, &state) };
+        let launch = Launch { threads, ..self.launch_on(system, stored, round, &state) };
         measure::run(system, &launch, stored.records, &stored.expected, self.limit())
     }
 
@@ -99,24 +99,38 @@ impl Harness {
         Duration::from_secs(self.args.limit)
     }
 
+    /// A run of `system` on the topics of `prefix`, with what the command line says and nothing special.
     fn launch<'a>(
         &'a self,
         system: System,
-        stored: &'a Stored,
-        round: usize,
+        prefix: &'a str,
+        group: String,
         state: &TempDir,
     ) -> Launch<'a> {
         Launch {
             broker: &self.broker,
-            prefix: &stored.prefix,
-            group: format!("{}-{system}-{round}", stored.prefix),
-            partitions: stored.partitions,
+            prefix,
+            group,
+            partitions: self.args.partitions,
             threads: self.threads(system),
             commit_ms: self.args.commit_ms,
             memory_mib: self.args.memory_mib,
             state: state.path().to_owned(),
             snapshots: Snapshots::Usual,
         }
+    }
+
+    /// The same on what is stored.
+    fn launch_on<'a>(
+        &'a self,
+        system: System,
+        stored: &'a Stored,
+        round: usize,
+        state: &TempDir,
+    ) -> Launch<'a> {
+        let Stored { prefix, partitions, .. } = stored;
+        let group = format!("{prefix}-{system}-{round}");
+        Launch { partitions: *partitions, ..self.launch(system, prefix, group, state) }
     }
 
     const fn threads(&self, system: System) -> usize {
@@ -212,17 +226,10 @@ impl Harness {
         load: Load,
     ) -> Result<Latency, String> {
         let state = tempfile::tempdir().unwrap();
-        let launch = Launch {
-            broker: &self.broker,
-            prefix: "latency",
-            group: format!("latency-{system}-{snapshots:?}-{}-{round}", load.commit_ms),
-            partitions: self.args.partitions,
-            threads: self.threads(system),
-            commit_ms: load.commit_ms,
-            memory_mib: self.args.memory_mib,
-            state: state.path().to_owned(),
-            snapshots,
-        };
+        let Load { commit_ms, .. } = load;
+        let group = format!("latency-{system}-{snapshots:?}-{commit_ms}-{round}");
+        let usual = self.launch(system, "latency", group, &state);
+        let launch = Launch { commit_ms, snapshots, ..usual };
         latency::run(system, &launch, records, load)
     }
 
@@ -291,17 +298,7 @@ impl Harness {
         let events = preloaded + TRICKLE * TRICKLE_SECONDS;
         let settings = Settings { customers, in_turn: true, ..self.settings(events) };
         let state = tempfile::tempdir().unwrap();
-        let launch = Launch {
-            broker: &self.broker,
-            prefix: "restart",
-            group: format!("restart-{customers}"),
-            partitions: self.args.partitions,
-            threads: self.threads(system),
-            commit_ms: self.args.commit_ms,
-            memory_mib: self.args.memory_mib,
-            state: state.path().to_owned(),
-            snapshots: Snapshots::Usual,
-        };
+        let launch = self.launch(system, "restart", format!("restart-{customers}"), &state);
         let load = restart::Load {
             workload: Workload::new(settings),
             preloaded,
@@ -316,17 +313,7 @@ impl Harness {
     pub(crate) fn start(&self) {
         let system = System::Goodfaith { is_exactly_once: true };
         let state = tempfile::tempdir().unwrap();
-        let launch = Launch {
-            broker: &self.broker,
-            prefix: "start",
-            group: "start".to_owned(),
-            partitions: self.args.partitions,
-            threads: self.threads(system),
-            commit_ms: self.args.commit_ms,
-            memory_mib: self.args.memory_mib,
-            state: state.path().to_owned(),
-            snapshots: Snapshots::Usual,
-        };
+        let launch = self.launch(system, "start", "start".to_owned(), &state);
         let starts = start::run(&launch, self.args.rounds.get());
         let Args { workers, partitions, rounds, .. } = self.args;
         let about = format!(
@@ -340,7 +327,7 @@ impl Harness {
         let stored = self.store("crash", self.settings(self.args.events), self.args.partitions);
         for system in self.chosen().into_iter().filter(|system| !system.is_floor()) {
             let state = tempfile::tempdir().unwrap();
-            let launch = self.launch(system, &stored, 0, &state);
+            let launch = self.launch_on(system, &stored, 0, &state);
             let survived = system.build().and_then(|()| {
                 measure::survive(system, &launch, stored.records, &stored.expected, self.limit())
             });
