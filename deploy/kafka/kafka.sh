@@ -8,7 +8,8 @@
 #   deploy/kafka/kafka.sh with COMMAND...  start one, run COMMAND with KAFKA_BOOTSTRAP set, stop it
 #
 # By hand: eval "$(deploy/kafka/kafka.sh start | sed 's/^/export /')"
-# It needs a JDK (17 or later) and Maven. Several may run at once: each has its own folder and ports.
+# It needs a JDK (17 or later) and Maven. Several may run at once: each has its own folder and ports. Lines in $KAFKA_PROPERTIES are
+# settings of the broker that win over those below.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -66,6 +67,7 @@ log.retention.ms=-1
 log.initial.task.delay.ms=1000
 log.retention.check.interval.ms=1000
 log.cleaner.backoff.ms=500
+${KAFKA_PROPERTIES:-}
 END
 }
 
@@ -184,5 +186,5 @@ case "${1:-}" in
   restart) shift; restart "$@" ;;
   stop) stop ;;
   with) shift; [ $# -gt 0 ] || die "with what? kafka.sh with COMMAND..."; with "$@" ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac
