@@ -51,8 +51,8 @@ faults: ## Hours of faults on a real Apache Kafka, and control runs without a sa
 
 # Flags go in BENCH; BENCH=--help lists them.
 bench: ## goodfaith beside Kafka Streams, Flink and a raw drain on a real Apache Kafka: docs/performance.md
-	$(CARGO) bench --bench harness --no-run && \
-	  KAFKA_PROPERTIES=group.initial.rebalance.delay.ms=3000 $(KAFKA) with $(CARGO) bench --bench harness -- $(BENCH)
+	$(CARGO) bench --profile dist --bench harness --no-run && \
+	  KAFKA_PROPERTIES=group.initial.rebalance.delay.ms=3000 $(KAFKA) with $(CARGO) bench --profile dist --bench harness -- $(BENCH)
 
 bench-snapshot: ## How long it takes to write and read the state of a million customers
 	$(CARGO) bench --bench snapshot
