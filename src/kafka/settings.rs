@@ -197,7 +197,10 @@ impl KafkaSettings {
                 // does a partition just restored, which is fetched only after the request under way.
                 ("fetch.min.bytes", "32768"),
                 ("fetch.wait.max.ms", &wait_ms),
-                // What a worker has fetched and not handled: the queue of all its partitions, and the answers under way.
+                // What a worker has fetched and not handled: the queue of all its partitions, and the answers under way. Of each
+                // partition some 30 ms of work, not the default of 100000: a record in the queue takes half a kilobyte besides its own
+                // bytes, which alone are counted.
+                ("queued.min.messages", "10000"),
                 ("queued.max.messages.kbytes", "65536"),
                 ("fetch.message.max.bytes", "1048576"),
                 // Below what the allocator gives back to the system at once, to get it as fresh pages for the next answer.
