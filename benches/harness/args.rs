@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "5")]
     pub(crate) rounds: NonZeroUsize,
     /// Worker threads of goodfaith
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2)]
     pub(crate) workers: usize,
     /// Threads of each peer
     #[arg(long, default_value_t = 2)]

@@ -76,7 +76,11 @@ impl Harness {
         match self.run(measured.system, stored, round, threads) {
             Ok(run) => {
                 let (name, rate) = (measured.system, figures::number(run.rate()));
-                eprintln!("round {}: {name}: {rate} events a second", round + 1);
+                let cost = figures::number(run.cpu_per_million());
+                eprintln!(
+                    "round {}: {name}: {rate} events a second, {cost} s of a processor a million",
+                    round + 1
+                );
                 runs.push(run);
             }
             Err(why) => measured.runs = Err(missing(measured.system, why)),
