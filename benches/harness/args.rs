@@ -69,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 10)]
     pub(crate) load_seconds: u64,
     /// Seconds of it before, not counted: a broker and a group that have just begun fall behind, and need time to catch up on full cores
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 30)]
     pub(crate) warm_seconds: u64,
     /// Records handled before an open loop begins
     #[arg(long, default_value_t = 1_000)]
