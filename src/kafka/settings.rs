@@ -198,8 +198,8 @@ impl KafkaSettings {
                 ("fetch.min.bytes", "32768"),
                 ("fetch.wait.max.ms", &wait_ms),
                 // What a worker has fetched and not handled: the queue of all its partitions, and the answers under way. Of each
-                // partition some 30 ms of work, not the default of 100000: a record in the queue takes half a kilobyte besides its own
-                // bytes, which alone are counted.
+                // partition some 30 ms of work, not the default of 100000: a record in the queue takes hundreds of bytes besides its
+                // own, which alone are counted.
                 ("queued.min.messages", "10000"),
                 ("queued.max.messages.kbytes", "65536"),
                 ("fetch.message.max.bytes", "1048576"),
