@@ -278,6 +278,9 @@ impl KafkaSettings {
                 ("queue.buffering.max.messages", "100000"),
                 ("queue.buffering.max.kbytes", "65536"),
                 ("retry.backoff.ms", "5"),
+                // Every broker is connected to at once. Else whoever asks for the coordinator of its transactions before a broker that it
+                // learned of is connected to waits half a second, and a worker has two producers.
+                ("enable.sparse.connections", "false"),
             ],
             &[
                 // Keys land where the JVM's default partitioner puts them.
