@@ -13,7 +13,7 @@ use crate::model::customer::{Customer, Head};
 use crate::model::section::{self, Pack};
 
 /// Changes whenever the packed bytes of any customer, or of what else an engine owns, would: bytes of another layout say nothing.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// The packed bytes begin with the earliest deadline, so that it can be read alone.
 const DEADLINE_BYTES: usize = size_of::<i64>();
@@ -83,12 +83,13 @@ impl Entry {
         is_whole.then_some(()).ok_or(postcard::Error::DeserializeBadEncoding)
     }
 
-    /// Whether its sections can be unpacked, which [`Self::unpack`] takes on trust.
+    /// Whether its sections can be unpacked, and the evidence in one of them, which all else takes on trust.
     ///
     /// # Errors
     /// If one is of another layout, or damaged.
     pub(super) fn check(&self) -> Result<(), postcard::Error> {
-        self.customer.sections().into_iter().try_for_each(Pack::check)
+        self.customer.sections().into_iter().try_for_each(Pack::check)?;
+        self.customer.evidence.check()
     }
 }
 

@@ -10,12 +10,12 @@ use super::account::Accounts;
 use super::event::{Attested, ConsentScope};
 use super::fact::Fact;
 use super::failure::FailureSlot;
-use super::held::HeldEvidence;
+use super::held::{EvidenceRing, HeldEvidence};
 use super::loyalty::Loyalty;
 use super::opinion::BetaPair;
 use super::organisation::{InternalOutcome, Origin, Standing};
 use super::promise::PromiseSlot;
-use super::ring::{self, HashRing, Ring, RingHash};
+use super::ring::{self, HashRing, RingHash};
 use super::section::{Pack, Section};
 use super::squeeze::{SqueezeSlot, SqueezeType};
 use super::step::Step;
@@ -53,7 +53,7 @@ pub struct Customer {
     pub trust: Section<TrustState>,
     /// Direct evidence that can be taken back.
     #[serde(skip)]
-    pub evidence: Section<Ring<HeldEvidence>>,
+    pub evidence: Section<EvidenceRing>,
     /// The promise ledger, at most 16.
     #[serde(skip)]
     pub promises: Section<Vec<PromiseSlot>>,
@@ -340,7 +340,7 @@ impl Customer {
         weight: f64,
         time: EventTime,
     ) -> bool {
-        if weight <= 0.0 || self.evidence.iter().any(|held| held.is_about(class, key)) {
+        if weight <= 0.0 || self.evidence.contains(class, key) {
             return false;
         }
         let evidence = Evidence { class, key: key.into(), sign, weight, time };
@@ -367,22 +367,16 @@ impl Customer {
 
     /// Has a duty been judged, one way or the other?
     pub fn has_judged(&self, key: &str) -> bool {
-        let is_verdict = |held: &HeldEvidence| {
-            held.is_about(Class::TraNoticeOk, key) || held.is_about(Class::TraNoticeMissed, key)
-        };
-        self.evidence.iter().any(is_verdict)
+        let is_held = |class| self.evidence.contains(class, key);
+        is_held(Class::TraNoticeOk) || is_held(Class::TraNoticeMissed)
     }
 
     /// Takes direct evidence in the ring back exactly; its id stays. Whether it was there.
     pub fn retract(&mut self, step: &mut Step<'_>, id: EvidenceId) -> bool {
-        let Some(held) =
-            self.evidence.iter_mut().find(|held| !held.is_retracted && held.id() == id)
-        else {
+        let Some(HeldEvidence { evidence, origin, .. }) = self.evidence.retract(id) else {
             return false;
         };
-        held.is_retracted = true;
-        let evidence = held.evidence.clone();
-        let origin = std::mem::replace(&mut step.origin, held.origin);
+        let origin = std::mem::replace(&mut step.origin, origin);
         self.note_retracted(step, &evidence);
         step.origin = origin;
         true

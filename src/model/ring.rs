@@ -1,53 +1,11 @@
 //! A bounded memory of the last things seen.
 
-use std::collections::VecDeque;
-
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// How many entries every ring of a customer holds.
 pub const RING_LENGTH: usize = 64;
-
-/// The last [`RING_LENGTH`] entries, oldest first; when full, the oldest leaves.
-#[derive(Debug, Clone, PartialEq, Hash)]
-pub struct Ring<T>(VecDeque<T>);
-
-impl<T> Default for Ring<T> {
-    fn default() -> Self {
-        Self(VecDeque::new())
-    }
-}
-
-impl<T> Ring<T> {
-    /// An empty one, with room for `entries`, but no more than it holds.
-    pub fn with_room(entries: usize) -> Self {
-        Self(VecDeque::with_capacity(entries.min(RING_LENGTH)))
-    }
-
-    /// The newest.
-    pub fn last(&self) -> Option<&T> {
-        self.0.back()
-    }
-
-    /// Takes `entry` in.
-    pub fn push(&mut self, entry: T) {
-        if self.0.len() == RING_LENGTH {
-            self.0.pop_front();
-        }
-        self.0.push_back(entry);
-    }
-
-    /// Oldest first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
-        self.0.iter()
-    }
-
-    /// Oldest first.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.0.iter_mut()
-    }
-}
 
 /// XXH3-64, seed 0, over the parts, a line feed between them.
 pub fn ring_hash(parts: [&str; 2]) -> u64 {
@@ -80,19 +38,21 @@ impl RingHash {
     }
 }
 
-/// The last [`RING_LENGTH`] hashes, oldest first; when full, the oldest leaves. Held as they are packed, so that many are copied at
-/// once.
+/// The last [`RING_LENGTH`] hashes, oldest first; when full, the oldest leaves. Of each the first `BYTES` bytes are held, as they are
+/// packed, so that many are copied at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 // Invariant: whole hashes.
-pub struct HashRing(Vec<u8>);
+pub struct HashRing<const BYTES: usize = 8>(Vec<u8>);
 
-impl HashRing {
-    /// Takes `hash` in.
-    pub fn push(&mut self, hash: RingHash) {
-        if self.0.len() == RING_LENGTH * size_of::<RingHash>() {
-            self.0.drain(..size_of::<RingHash>());
+impl<const BYTES: usize> HashRing<BYTES> {
+    /// Takes `hash` in; whether the oldest left.
+    pub fn push(&mut self, hash: RingHash) -> bool {
+        let is_full = self.0.len() == RING_LENGTH * BYTES;
+        if is_full {
+            self.0.drain(..BYTES);
         }
-        self.0.extend_from_slice(&hash.0.to_le_bytes());
+        self.0.extend_from_slice(&held::<BYTES>(hash));
+        is_full
     }
 
     /// Takes `hash` in unless it is held; whether it was taken.
@@ -104,27 +64,33 @@ impl HashRing {
         is_new
     }
 
-    /// Is `hash` held?
+    /// Is `hash` held, or one that begins with the same bytes?
     pub fn contains(&self, hash: RingHash) -> bool {
+        let asked = held::<BYTES>(hash);
         // All are compared, without a branch for each: most hashes asked for are not held.
-        let hashes = self.0.as_chunks().0.iter();
-        hashes.fold(false, |is_held, held| is_held | (u64::from_le_bytes(*held) == hash.0))
+        let hashes = self.0.as_chunks::<BYTES>().0.iter();
+        hashes.fold(false, |is_held, held| is_held | (*held == asked))
     }
 }
 
-impl Serialize for HashRing {
+/// What is held of `hash`.
+fn held<const BYTES: usize>(hash: RingHash) -> [u8; BYTES] {
+    *hash.0.to_le_bytes().first_chunk().expect("a hash has eight bytes")
+}
+
+impl<const BYTES: usize> Serialize for HashRing<BYTES> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for HashRing {
+impl<'de, const BYTES: usize> Deserialize<'de> for HashRing<BYTES> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = <&[u8]>::deserialize(deserializer)?;
-        if bytes.len().is_multiple_of(size_of::<RingHash>()) {
+        if bytes.len().is_multiple_of(BYTES) {
             Ok(Self(bytes.to_vec()))
         } else {
-            Err(D::Error::custom("a hash has eight bytes"))
+            Err(D::Error::custom("a part of a hash"))
         }
     }
 }
@@ -143,15 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_entry_leaves_a_full_ring() {
-        let mut ring = Ring::default();
-        (0..=64).for_each(|n| ring.push(n));
-        assert!(ring.iter().copied().eq(1..=64));
-    }
-
-    #[test]
     fn the_oldest_hash_leaves_a_full_ring() {
-        let mut ring = HashRing::default();
+        let mut ring: HashRing = HashRing::default();
         assert!((0..=64).all(|n| ring.insert(RingHash(n))));
         assert!(!ring.contains(RingHash(0)));
         assert!(ring.contains(RingHash(1)));
