@@ -138,7 +138,7 @@ pub struct Query {
     /// The partition the customer belongs to.
     pub partition: i32,
     /// Who.
-    pub customer: Arc<str>,
+    pub customer: Text,
     /// Where the answer goes; `None`: never heard of.
     pub reply: oneshot::Sender<Option<Explanation>>,
 }

@@ -31,7 +31,7 @@ impl Partition {
     }
 
     /// Handles what a line says; the keys of the squeezes it opened.
-    fn handle(&mut self, line: &str) -> Vec<(Arc<str>, String)> {
+    fn handle(&mut self, line: &str) -> Vec<(Text, String)> {
         let value = Some(line.as_bytes());
         let record = RecordRef { key: None, value, headers: &[], timestamp_ms: None };
         let mut effects = Vec::new();
@@ -77,10 +77,10 @@ impl Partition {
 }
 
 /// Customer and key of the squeeze that an effect tells of.
-fn squeeze(effect: &Effect) -> Option<(Arc<str>, String)> {
+fn squeeze(effect: &Effect) -> Option<(Text, String)> {
     let Action::Publish(output) = &effect.action else { return None };
     let OutputBody::Squeeze(alert) = &output.body else { return None };
-    Some((Arc::clone(&output.customer), alert.dedup_key.to_string()))
+    Some((output.customer.clone(), alert.dedup_key.to_string()))
 }
 
 /// Lives a scenario in which somebody may suppress every squeeze as soon as it is told of, and then erases everybody; what is kept

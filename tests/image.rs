@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use goodfaith::engine::{Effect, Image, Input, LAYOUT, PartitionEngine, RollUps, Settings};
-use goodfaith::model::{EventTime, Policy};
+use goodfaith::model::{EventTime, Policy, Text};
 use goodfaith::wire::{self, Expect, RecordRef};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -48,7 +48,7 @@ fn engine() -> PartitionEngine {
 #[derive(Default)]
 struct Sum {
     header: Vec<u8>,
-    customers: BTreeMap<Arc<str>, Arc<[u8]>>,
+    customers: BTreeMap<Text, Arc<[u8]>>,
 }
 
 impl Sum {

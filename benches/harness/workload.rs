@@ -5,7 +5,6 @@
 //! within twenty days, so that decay counts and nothing becomes due.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use goodfaith::model::event::{
     Actor, Attested, Body, Cause, ComplaintOutcome, ContactClosed, RemedyKind,
@@ -41,7 +40,7 @@ pub(crate) struct Settings {
 /// One record to store.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
-    pub(crate) key: Arc<str>,
+    pub(crate) key: Text,
     pub(crate) value: Vec<u8>,
 }
 
@@ -63,7 +62,7 @@ impl Workload {
         Self { settings, zipf, dice, made: 0, recent: VecDeque::new() }
     }
 
-    fn customer(&mut self) -> Arc<str> {
+    fn customer(&mut self) -> Text {
         if self.settings.in_turn {
             return customer_name(self.made % self.settings.customers).into();
         }
@@ -83,7 +82,7 @@ impl Workload {
         let (source, body) = self.dice.body(self.made);
         let has_origin = self.dice.happens(600_000);
         let event = CustomerEvent {
-            customer: Arc::clone(&customer),
+            customer: customer.clone(),
             id: event_id(self.made).into(),
             source: source.into(),
             time: EventTime::from_millis(time_ms),

@@ -4,7 +4,6 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -99,7 +98,7 @@ impl CommandArgs {
     pub(super) fn command(&self, customer: &str, body: Body) -> anyhow::Result<Command> {
         let time = self.time.unwrap_or_else(|| EventTime::from_millis(kafka::wall_ms()));
         let mut event = CustomerEvent {
-            customer: Arc::from(customer),
+            customer: customer.into(),
             id: self.id.as_deref().unwrap_or("-").into(),
             source: self.source.as_str().into(),
             time,

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::publish::Publication;
-use crate::model::EventTime;
 use crate::model::customer::{Customer, Head};
 use crate::model::section::{self, Pack};
+use crate::model::{EventTime, Text};
 
 /// Changes whenever the packed bytes of any customer, or of what else an engine owns, would: bytes of another layout say nothing.
 pub const LAYOUT: u32 = 4;
@@ -29,14 +29,14 @@ pub(super) struct Entry {
 
 impl Entry {
     /// The customer `id`, first heard of at `time`.
-    pub(super) fn new(id: &Arc<str>, time: EventTime) -> Self {
-        let customer = Customer::new(Arc::clone(id), time);
+    pub(super) fn new(id: &Text, time: EventTime) -> Self {
+        let customer = Customer::new(id.clone(), time);
         Self { customer, publication: Publication::default() }
     }
 
     /// Becomes the customer `id`, first heard of at `time`, in the memory of whoever it was.
-    pub(super) fn begin(&mut self, id: &Arc<str>, time: EventTime) {
-        self.customer.become_head(Arc::clone(id), Head::new(time));
+    pub(super) fn begin(&mut self, id: &Text, time: EventTime) {
+        self.customer.become_head(id.clone(), Head::new(time));
         self.publication = Publication::default();
         self.customer.sections_mut().into_iter().for_each(Pack::forget);
     }
@@ -45,7 +45,7 @@ impl Entry {
     ///
     /// # Errors
     /// If the bytes are of another layout, or damaged; but see [`Self::check`].
-    pub(super) fn unpack(id: &Arc<str>, packed: &Arc<[u8]>) -> Result<Self, postcard::Error> {
+    pub(super) fn unpack(id: &Text, packed: &Arc<[u8]>) -> Result<Self, postcard::Error> {
         let mut entry = Self::new(id, EventTime::default());
         entry.wake(id, packed)?;
         Ok(entry)
@@ -55,16 +55,12 @@ impl Entry {
     ///
     /// # Errors
     /// Those of [`Self::unpack`]; then it is nobody.
-    pub(super) fn wake(
-        &mut self,
-        id: &Arc<str>,
-        packed: &Arc<[u8]>,
-    ) -> Result<(), postcard::Error> {
+    pub(super) fn wake(&mut self, id: &Text, packed: &Arc<[u8]>) -> Result<(), postcard::Error> {
         const TOO_FEW: postcard::Error = postcard::Error::DeserializeUnexpectedEnd;
         let (_, bytes) = packed.split_at_checked(DEADLINE_BYTES).ok_or(TOO_FEW)?;
         let ((head, publication), bytes): ((Head, Publication), _) =
             postcard::take_from_bytes(bytes)?;
-        self.customer.become_head(Arc::clone(id), head);
+        self.customer.become_head(id.clone(), head);
         self.publication = publication;
         let (held, mut bytes) = bytes.split_first_chunk().ok_or(TOO_FEW)?;
         let held = u32::from_le_bytes(*held);

@@ -9,7 +9,7 @@ use super::organisation::RollUps;
 use super::store::{Packed, Store};
 use super::{Header, PartitionEngine, Settings};
 use crate::model::organisation::Organisation;
-use crate::model::{Catalogue, Policy};
+use crate::model::{Catalogue, Policy, Text};
 
 /// An engine as of its last commit, or what changed of it since the image before.
 ///
@@ -19,7 +19,7 @@ pub struct Image {
     /// All but the customers.
     pub header: Vec<u8>,
     /// Customers, in no order; `None`: erased since the image before.
-    pub customers: Vec<(Arc<str>, Option<Packed>)>,
+    pub customers: Vec<(Text, Option<Packed>)>,
     /// Of all customers, not only of those that changed.
     pub is_whole: bool,
 }
@@ -71,7 +71,7 @@ impl PartitionEngine {
         policy: Arc<Policy>,
         catalogue: Arc<Catalogue>,
         header: &[u8],
-        customers: impl IntoIterator<Item = (Arc<str>, Packed)>,
+        customers: impl IntoIterator<Item = (Text, Packed)>,
     ) -> Result<Self, ImageError> {
         let (header, refusals, organisation): (Header, _, Option<Box<Organisation>>) =
             postcard::from_bytes(header).map_err(ImageError)?;
@@ -90,7 +90,7 @@ impl PartitionEngine {
     ///
     /// # Errors
     /// If one cannot be read.
-    pub fn check_customer(id: &Arc<str>, packed: &[u8]) -> Result<(), ImageError> {
+    pub fn check_customer(id: &Text, packed: &[u8]) -> Result<(), ImageError> {
         Entry::unpack(id, &Arc::from(packed)).and_then(|entry| entry.check()).map_err(ImageError)
     }
 }

@@ -379,7 +379,7 @@ impl PartitionEngine {
             self.header.counters.timers_fired += 1;
             self.count(count, effects);
             if !outputs.is_empty() {
-                let id = Arc::clone(self.store.id(place));
+                let id = self.store.id(place).clone();
                 self.publish(&id, as_of, None, outputs, effects);
             }
         }
@@ -400,7 +400,7 @@ impl PartitionEngine {
         counters.alerts_open = counters.alerts_open.saturating_sub(liabilities as u64);
         self.store.refuse(self.settings.salt, &event.customer, event.time.max(as_of));
         let output = Output {
-            customer: Arc::clone(&event.customer),
+            customer: event.customer.clone(),
             time: event.time,
             sequence: 1,
             causation_id: Some(event.id.clone()),
@@ -412,7 +412,7 @@ impl PartitionEngine {
 
     fn publish(
         &mut self,
-        id: &Arc<str>,
+        id: &Text,
         time: EventTime,
         cause: Option<&CustomerEvent>,
         outputs: Vec<(u64, OutputBody)>,
@@ -420,7 +420,7 @@ impl PartitionEngine {
     ) {
         for (sequence, body) in outputs {
             let output = Output {
-                customer: Arc::clone(id),
+                customer: id.clone(),
                 time,
                 sequence,
                 causation_id: cause.map(|event| event.id.clone()),

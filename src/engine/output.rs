@@ -21,7 +21,7 @@ words! {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     /// Whom it is about: the record's key.
-    pub customer: Arc<str>,
+    pub customer: Text,
     /// The step's `as_of`.
     pub time: EventTime,
     /// The customer's outputs on this stream so far, this one included: from 1.

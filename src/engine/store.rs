@@ -14,12 +14,15 @@ use hashbrown::{HashMap, HashSet, HashTable};
 use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, NEVER, Packer, earliest};
-use crate::model::EventTime;
+use crate::model::{EventTime, Text};
 
 /// Customers awake unless another number is asked for: some 8 MB of a partition.
 const AWAKE: usize = 1024;
 /// About what a customer takes while awake: record, lists, and the bytes it was unpacked from.
 const AWAKE_BYTES: usize = 8192;
+
+/// The counts of what is shared lie before its bytes.
+const COUNTS: usize = 2 * size_of::<usize>();
 
 /// Of what this store packed itself, or was given with its check sums right and its layout agreed.
 const UNPACKED: &str = "what was packed can be unpacked";
@@ -48,7 +51,7 @@ pub(super) struct Store {
     /// Who is due when, or later: a deadline that moves later is moved here when it comes up, for nearly every event moves the
     /// review of its customer so.
     // Invariant: one of each customer that has a deadline, no later than it; its slot knows which.
-    deadlines: BTreeMap<(EventTime, Arc<str>), u32>,
+    deadlines: BTreeMap<(EventTime, Text), u32>,
     refusals: Refusals,
     undo: Undo,
     /// `None`: nobody asks.
@@ -62,14 +65,14 @@ struct Slots {
     hasher: FixedState,
     list: Vec<Option<Slot>>,
     free: Vec<u32>,
-    /// Lengths of all ids.
+    /// What ids too long to lie in their slots take.
     id_bytes: usize,
 }
 
 /// One customer, awake or at rest.
 #[derive(Debug)]
 struct Slot {
-    id: Arc<str>,
+    id: Text,
     state: State,
     /// Its place among the deadlines; [`NEVER`]: it has none.
     indexed: EventTime,
@@ -113,7 +116,7 @@ struct Undo {
     /// By place; `None` if nobody was there.
     touched: HashMap<u32, Option<Packed>, FixedState>,
     /// Whoever was erased, by place: that stays empty until the commit.
-    erased: Vec<(u32, Arc<str>)>,
+    erased: Vec<(u32, Text)>,
     refusals: Vec<(RefusalKey, Option<EventTime>)>,
 }
 
@@ -121,7 +124,7 @@ struct Undo {
 #[derive(Debug, Default)]
 struct Changed {
     places: HashSet<u32, FixedState>,
-    erased: HashSet<Arc<str>, FixedState>,
+    erased: HashSet<Text, FixedState>,
 }
 
 impl Default for Sleep {
@@ -147,6 +150,11 @@ impl Slot {
                 None => packer.pack(&awake.entry),
             },
         }
+    }
+
+    /// What its id takes besides the slot.
+    fn id_bytes(&self) -> usize {
+        if self.id.is_heap_allocated() { COUNTS + self.id.len() } else { 0 }
     }
 
     /// [`NEVER`] if it has none.
@@ -188,7 +196,7 @@ impl Slots {
 
     /// Puts `slot` at `place`, where nobody is.
     fn fill(&mut self, place: u32, slot: Slot) {
-        self.id_bytes += slot.id.len();
+        self.id_bytes += slot.id_bytes();
         let (hasher, hash) = (&self.hasher, self.hasher.hash_one(&*slot.id));
         self.list[place as usize] = Some(slot);
         let list = &self.list;
@@ -199,7 +207,7 @@ impl Slots {
     /// Empties `place`, which is not free before [`Self::release`].
     fn clear(&mut self, place: u32) -> Option<Slot> {
         let slot = self.list[place as usize].take()?;
-        self.id_bytes -= slot.id.len();
+        self.id_bytes -= slot.id_bytes();
         let hash = self.hasher.hash_one(&*slot.id);
         let held = self.places.find_entry(hash, |held| *held == place);
         held.expect("whoever is held is found by its id").remove();
@@ -226,7 +234,7 @@ impl Store {
     /// # Errors
     /// If one holds too few bytes for its deadline.
     pub(super) fn of(
-        customers: impl IntoIterator<Item = (Arc<str>, Packed)>,
+        customers: impl IntoIterator<Item = (Text, Packed)>,
         refusals: Refusals,
     ) -> Result<Self, postcard::Error> {
         let customers = customers.into_iter();
@@ -238,7 +246,7 @@ impl Store {
             let indexed = earliest(&packed)?;
             store.sleep.resting_bytes += packed.len();
             let state = State::Resting(packed);
-            let place = store.slots.add(Slot { id: Arc::clone(&id), state, indexed });
+            let place = store.slots.add(Slot { id: id.clone(), state, indexed });
             if indexed != NEVER {
                 deadlines.push(((indexed, id), place));
             }
@@ -260,7 +268,7 @@ impl Store {
     }
 
     /// The id of whoever is at `place`.
-    pub(super) fn id(&self, place: Place) -> &Arc<str> {
+    pub(super) fn id(&self, place: Place) -> &Text {
         &slot_at(&self.slots.list, place.0).id
     }
 
@@ -284,30 +292,29 @@ impl Store {
     /// About the bytes the customers take: those at rest to the byte, those awake by the number of them; with their ids, their slots
     /// and the index of their deadlines. Unused room is not in it.
     pub(super) fn bytes(&self) -> usize {
-        let counts = 2 * size_of::<usize>();
         let slot = size_of::<Slot>() + size_of::<u32>() + 1;
-        let indexed = size_of::<(EventTime, Arc<str>)>() + size_of::<u32>();
+        let indexed = size_of::<(EventTime, Text)>() + size_of::<u32>();
         self.sleep.resting_bytes
             + self.slots.id_bytes
             + self.sleep.seats.len() * AWAKE_BYTES
-            + self.len() * (2 * counts + slot)
+            + self.len() * (COUNTS + slot)
             + self.deadlines.len() * indexed
     }
 
     /// Every id, in order.
-    pub(super) fn ids(&self) -> Vec<Arc<str>> {
-        let mut ids: Vec<_> = self.slots.iter().map(|(_, slot)| Arc::clone(&slot.id)).collect();
+    pub(super) fn ids(&self) -> Vec<Text> {
+        let mut ids: Vec<_> = self.slots.iter().map(|(_, slot)| slot.id.clone()).collect();
         ids.sort_unstable();
         ids
     }
 
     /// Takes the customer `id` in, which is not held, first heard of at `time`.
-    pub(super) fn insert(&mut self, id: &Arc<str>, time: EventTime) -> Place {
+    pub(super) fn insert(&mut self, id: &Text, time: EventTime) -> Place {
         let mut awake = self.sleep.seat(&mut self.slots);
         awake.entry.begin(id, time);
         awake.packed = None;
         let state = State::Awake(awake);
-        let place = self.slots.add(Slot { id: Arc::clone(id), state, indexed: NEVER });
+        let place = self.slots.add(Slot { id: id.clone(), state, indexed: NEVER });
         self.sleep.seats.push(place);
         if !self.undo.is_off {
             self.undo.touched.insert(place, None);
@@ -398,7 +405,7 @@ impl Store {
         assert!(!self.undo.is_off, "an engine that forwent undo cannot abort");
         let touched = std::mem::take(&mut self.undo.touched);
         // All go before any comes back: one erased may have come again at another place.
-        let mut gone: HashMap<u32, Arc<str>, FixedState> = self.undo.erased.drain(..).collect();
+        let mut gone: HashMap<u32, Text, FixedState> = self.undo.erased.drain(..).collect();
         for place in touched.keys() {
             gone.extend(self.take(*place).map(|slot| (*place, slot.id)));
         }
@@ -427,23 +434,23 @@ impl Store {
     }
 
     /// Everybody, packed. The notes begin anew.
-    pub(super) fn all(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
+    pub(super) fn all(&mut self) -> Vec<(Text, Option<Packed>)> {
         if self.changed.is_some() {
             self.note_changes();
         }
         let packer = &mut self.sleep.packer;
-        let packed = |(_, slot): (u32, &Slot)| (Arc::clone(&slot.id), Some(slot.packed(packer)));
+        let packed = |(_, slot): (u32, &Slot)| (slot.id.clone(), Some(slot.packed(packer)));
         self.slots.iter().map(packed).collect()
     }
 
     /// Whoever was noted, packed; `None` for whoever is gone. The notes begin anew.
-    pub(super) fn take_changed(&mut self) -> Vec<(Arc<str>, Option<Packed>)> {
+    pub(super) fn take_changed(&mut self) -> Vec<(Text, Option<Packed>)> {
         let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
         let (slots, packer) = (&self.slots, &mut self.sleep.packer);
         let gone = changed.erased.into_iter().filter(|id| slots.find(id).is_none());
         let gone = gone.map(|id| (id, None));
         let held = changed.places.iter().filter_map(|place| slots.list[*place as usize].as_ref());
-        let held = held.map(|slot| (Arc::clone(&slot.id), Some(slot.packed(packer))));
+        let held = held.map(|slot| (slot.id.clone(), Some(slot.packed(packer))));
         held.chain(gone).collect()
     }
 
@@ -483,7 +490,7 @@ impl Store {
         let Place(place) = place;
         let slot = slot_at(&self.slots.list, place);
         if let State::Resting(packed) = &slot.state {
-            let (id, packed) = (Arc::clone(&slot.id), Arc::clone(packed));
+            let (id, packed) = (slot.id.clone(), Arc::clone(packed));
             self.sleep.resting_bytes -= packed.len();
             let mut awake = self.sleep.seat(&mut self.slots);
             awake.entry.wake(&id, &packed).expect(UNPACKED);
@@ -498,7 +505,7 @@ impl Store {
     }
 
     /// Puts the customer `id` back at `place`, where nobody is.
-    fn put_back(&mut self, place: u32, id: Arc<str>, packed: Packed) {
+    fn put_back(&mut self, place: u32, id: Text, packed: Packed) {
         self.sleep.resting_bytes += packed.len();
         self.slots.fill(place, Slot { id, state: State::Resting(packed), indexed: NEVER });
         self.index(place);
@@ -512,7 +519,7 @@ impl Store {
             State::Resting(packed) => self.sleep.resting_bytes -= packed.len(),
         }
         if slot.indexed != NEVER {
-            self.deadlines.remove(&(slot.indexed, Arc::clone(&slot.id)));
+            self.deadlines.remove(&(slot.indexed, slot.id.clone()));
         }
         Some(slot)
     }
@@ -523,9 +530,9 @@ impl Store {
         let deadline = slot.deadline();
         if deadline < slot.indexed {
             let indexed = std::mem::replace(&mut slot.indexed, deadline);
-            let id = Arc::clone(&slot.id);
+            let id = slot.id.clone();
             if indexed != NEVER {
-                self.deadlines.remove(&(indexed, Arc::clone(&id)));
+                self.deadlines.remove(&(indexed, id.clone()));
             }
             self.deadlines.insert((deadline, id), place);
         }
@@ -574,7 +581,7 @@ impl Sleep {
     }
 }
 
-fn unpack(id: &Arc<str>, packed: &Packed) -> Entry {
+fn unpack(id: &Text, packed: &Packed) -> Entry {
     Entry::unpack(id, packed).expect(UNPACKED)
 }
 

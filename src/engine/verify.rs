@@ -18,7 +18,8 @@ use crate::model::output::{EvidenceNote, OutputBody, ScoreChanged};
 use crate::model::ring::ring_hash;
 use crate::model::squeeze::{SqueezeAlert, SqueezeChange, SqueezeType};
 use crate::model::{
-    Class, CustomerEvent, Dimension, EventTime, EvidenceId, Micros, Policy, Sign, months_billed,
+    Class, CustomerEvent, Dimension, EventTime, EvidenceId, Micros, Policy, Sign, Text,
+    months_billed,
 };
 
 /// How far a recomputed number may be from the published one, in millionths.
@@ -146,7 +147,7 @@ impl fmt::Display for Check {
 #[derive(Debug)]
 pub struct Verifier {
     policy: Arc<Policy>,
-    customers: HashMap<Arc<str>, Ledger, FixedState>,
+    customers: HashMap<Text, Ledger, FixedState>,
     /// Hashes of customer and id of every event seen.
     events: HashSet<u64, FixedState>,
 }
@@ -204,10 +205,7 @@ impl Verifier {
     pub fn event(&mut self, event: &CustomerEvent) {
         self.events.insert(ring_hash([&event.customer, &event.id]));
         if let Some(amount) = amount(&event.body) {
-            self.customers
-                .entry(Arc::clone(&event.customer))
-                .or_default()
-                .note(amount, &event.body);
+            self.customers.entry(event.customer.clone()).or_default().note(amount, &event.body);
         }
     }
 
@@ -236,7 +234,7 @@ impl Verifier {
             self.customers.remove(&output.customer);
             return checks;
         }
-        let ledger = self.customers.entry(Arc::clone(&output.customer)).or_default();
+        let ledger = self.customers.entry(output.customer.clone()).or_default();
         ledger.turn_to(step_of(output));
         match &output.body {
             OutputBody::EvidenceRecorded(note) => ledger.notes.push((Held::of(note), true)),

@@ -1,7 +1,6 @@
 //! A read-out of one customer's state, for files and queries.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::entry::Entry;
 use crate::model::customer::Overflows;
@@ -16,7 +15,7 @@ use crate::model::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomerView {
     /// Who.
-    pub customer: Arc<str>,
+    pub customer: Text,
     /// The later of clock and latest fired timer.
     pub as_of: EventTime,
     /// Largest accepted event time.
@@ -106,7 +105,7 @@ pub(super) fn read(entry: &Entry, watermark: Option<EventTime>, policy: &Policy)
         customer.loyalty.read(&mut times, policy).map(Micros::round);
     let reciprocity = customer.loyalty.reciprocity;
     CustomerView {
-        customer: Arc::clone(&customer.id),
+        customer: customer.id.clone(),
         as_of: at,
         clock: customer.clock,
         band: entry.publication.last.map(|(_, band)| band),

@@ -2,15 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 
-use crate::model::EventTime;
 use crate::model::event::{Actor, Body};
+use crate::model::{EventTime, Text};
 
 /// An event decided on, but for its id.
 #[derive(Debug)]
 pub(super) struct Telling {
-    pub(super) customer: Arc<str>,
+    pub(super) customer: Text,
     pub(super) source: &'static str,
     pub(super) channel: Option<&'static str>,
     pub(super) actor: Option<Actor>,

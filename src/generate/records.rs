@@ -4,12 +4,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::iter::Peekable;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use super::dice::Dice;
 use super::scene::{HOUR_MS, MINUTE_MS};
 use super::{Generator, Settings};
-use crate::model::{DAY_MS, Event, EventTime};
+use crate::model::{DAY_MS, Event, EventTime, Text};
 use crate::wire;
 
 /// How many records may be on their way at once. When it is full, a record is neither late nor repeated.
@@ -71,7 +70,7 @@ pub enum Form {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GeneratedRecord {
     /// The customer; `None` for a change of the catalogue.
-    pub key: Option<Arc<str>>,
+    pub key: Option<Text>,
     /// The bytes; without line feeds in [`Form::Json`].
     pub value: Vec<u8>,
     /// What they say; `None` if they are bad on purpose.
@@ -139,14 +138,14 @@ impl<E: Iterator<Item = Event>> Records<E> {
             Form::Proto => wire::encode_event_proto(&event),
         };
         let key = match &event {
-            Event::Customer(event) => Some(Arc::clone(&event.customer)),
+            Event::Customer(event) => Some(event.customer.clone()),
             Event::Reference(_) | Event::Tick(_) => None,
         };
         GeneratedRecord { key, value, event: Some(event) }
     }
 
     /// A record about `customer` that is bad in the next of the ways there are.
-    fn poison(&mut self, customer: &Arc<str>) -> GeneratedRecord {
+    fn poison(&mut self, customer: &Text) -> GeneratedRecord {
         self.poison_count += 1;
         let id = format!("p{}", self.poison_count);
         let envelope = |source: &str, kind: &str| {
@@ -168,7 +167,7 @@ impl<E: Iterator<Item = Event>> Records<E> {
             6 => b"\xff\xfe no event at all".to_vec(),
             _ => b"\x00\x00".to_vec(),
         };
-        GeneratedRecord { key: Some(Arc::clone(customer)), value, event: None }
+        GeneratedRecord { key: Some(customer.clone()), value, event: None }
     }
 }
 
@@ -177,7 +176,7 @@ impl<E: Iterator<Item = Event>> Iterator for Records<E> {
 
     fn next(&mut self) -> Option<GeneratedRecord> {
         if let Some(Event::Customer(event)) = self.events.peek() {
-            let customer = Arc::clone(&event.customer);
+            let customer = event.customer.clone();
             if self.happens(self.disorder.poison) {
                 return Some(self.poison(&customer));
             }

@@ -1,7 +1,5 @@
 //! What a story works with: the customer it is about, the time it begins, chance, and the agenda that takes what follows.
 
-use std::sync::Arc;
-
 use super::agenda::{Act, Agenda, Deed, Item, Telling};
 use super::dice::Dice;
 use super::offers::PLANS;
@@ -20,7 +18,7 @@ const AGENTS: u64 = 40;
 /// One customer of the simulated telecom.
 #[derive(Debug)]
 pub(super) struct Customer {
-    pub(super) id: Arc<str>,
+    pub(super) id: Text,
     /// Counts the tenants of a seat.
     pub(super) tenancy: u32,
     /// Index in [`PLANS`].
@@ -107,7 +105,7 @@ impl Scene<'_> {
         body: Body,
     ) {
         debug_assert!(self.now <= at, "a story tells of its future");
-        let customer = Arc::clone(&self.customer.id);
+        let customer = self.customer.id.clone();
         self.agenda
             .push(at, Item::Tell(Box::new(Telling { customer, source, channel, actor, body })));
     }

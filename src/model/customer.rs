@@ -2,7 +2,6 @@
 //! `rules`; nothing here publishes.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +32,7 @@ pub const FEW: usize = 4;
 pub struct Customer {
     /// Who.
     #[serde(skip)]
-    pub id: Arc<str>,
+    pub id: Text,
     /// The largest accepted event time.
     pub clock: EventTime,
     /// The later of clock and latest fired timer.
@@ -274,7 +273,7 @@ impl Customer {
     }
 
     /// Becomes the customer `id` with this head, in the memory of whoever it was. The sections are left to be replaced.
-    pub fn become_head(&mut self, id: Arc<str>, head: Head) {
+    pub fn become_head(&mut self, id: Text, head: Head) {
         self.id = id;
         // Every field by name: the compiler tells of one that is left out, which would stay that of somebody else.
         Head {
@@ -290,7 +289,7 @@ impl Customer {
     }
 
     /// A customer first heard of at `time`.
-    pub fn new(id: Arc<str>, time: EventTime) -> Self {
+    pub fn new(id: Text, time: EventTime) -> Self {
         Self {
             id,
             clock: time,

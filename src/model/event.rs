@@ -24,7 +24,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomerEvent {
     /// The customer: the record's key.
-    pub customer: Arc<str>,
+    pub customer: Text,
     /// Identifies the event together with `source`.
     pub id: Text,
     /// The system that reports it.

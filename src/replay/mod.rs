@@ -21,7 +21,7 @@ use crate::engine::{
     PartitionEngine, Rejection, RollUps, Settings,
 };
 use crate::files::Form;
-use crate::model::{Catalogue, Event, EventTime, Policy};
+use crate::model::{Catalogue, Event, EventTime, Policy, Text};
 use crate::wire::{self, Expect, RecordRef};
 
 pub use case::{Case, Mismatch, read_cases};
@@ -73,7 +73,7 @@ pub struct Replay {
     line_number: i64,
     /// Records every engine was given, though they are one record each.
     shared_records: u64,
-    erased: BTreeSet<Arc<str>>,
+    erased: BTreeSet<Text>,
     effects: Vec<Effect>,
 }
 
@@ -177,7 +177,7 @@ impl Replay {
             self.engines.iter().map(|engine| engine.customers().peekable()).collect();
         iter::from_fn(move || {
             let ids = partitions.iter_mut().enumerate().filter_map(|(partition, customers)| {
-                Some((Arc::clone(&customers.peek()?.customer), partition))
+                Some((customers.peek()?.customer.clone(), partition))
             });
             let (_, first) = ids.min()?;
             partitions[first].next()
@@ -225,7 +225,7 @@ impl Replay {
             if let Action::Publish(output) = &effect.action
                 && matches!(output.body, OutputBody::CustomerErased { .. })
             {
-                self.erased.insert(Arc::clone(&output.customer));
+                self.erased.insert(output.customer.clone());
             }
             sink(&effect)?;
         }

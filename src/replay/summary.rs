@@ -1,11 +1,9 @@
 //! What a replay comes to as a whole: `summary.json`.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use crate::engine::Counters;
-use crate::model::EventTime;
+use crate::model::{EventTime, Text};
 
 /// What was counted, and how far event time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +13,7 @@ pub struct Summary {
     /// Over all partitions, each record counted once.
     pub counters: Counters,
     /// Customers who asked to be forgotten, each once, in the order of their ids.
-    pub erased: Vec<Arc<str>>,
+    pub erased: Vec<Text>,
 }
 
 impl Summary {
@@ -36,7 +34,7 @@ impl Summary {
 struct SummaryJson<'a> {
     watermark: Option<String>,
     counters: CountersJson,
-    erased: &'a [Arc<str>],
+    erased: &'a [Text],
 }
 
 #[derive(Serialize)]

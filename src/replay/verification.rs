@@ -12,7 +12,7 @@ use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::engine::{Action, OutputBody};
 use crate::engine::{Case, Check, Effect, Verifier};
-use crate::model::{CustomerEvent, EventTime, Policy};
+use crate::model::{CustomerEvent, EventTime, Policy, Text};
 
 /// Failures told one by one; the rest are counted.
 const FAILURES_TOLD: usize = 20;
@@ -23,7 +23,7 @@ pub struct Verification {
     policy: Arc<Policy>,
     verifier: Verifier,
     /// Only outputs about this customer count.
-    only: Option<Arc<str>>,
+    only: Option<Text>,
     sample: Option<Sample>,
     report: VerificationReport,
 }
@@ -34,7 +34,7 @@ struct Sample {
     size: usize,
     chance: Pcg64Mcg,
     seen: u64,
-    chosen: Vec<(Arc<str>, EventTime, Case)>,
+    chosen: Vec<(Text, EventTime, Case)>,
 }
 
 /// What was checked, and what did not hold.
@@ -63,7 +63,7 @@ pub struct ClaimTally {
 
 impl Verification {
     /// A verification of all score changes made under `policy`, or of those of `only` one customer.
-    pub fn new(policy: Arc<Policy>, only: Option<Arc<str>>) -> Self {
+    pub fn new(policy: Arc<Policy>, only: Option<Text>) -> Self {
         let verifier = Verifier::new(Arc::clone(&policy));
         Self { policy, verifier, only, sample: None, report: VerificationReport::default() }
     }
@@ -97,7 +97,7 @@ impl Verification {
         self.report.changes += u64::from(is_change);
         if let Some(case) = case {
             match &mut self.sample {
-                Some(sample) => sample.keep((Arc::clone(customer), time, case)),
+                Some(sample) => sample.keep((customer.clone(), time, case)),
                 None => {
                     checks.extend(case.check(&self.policy));
                     self.report.recomputed += 1;
@@ -132,7 +132,7 @@ impl Sample {
     }
 
     /// Keeps a case, in the place of another if there are enough.
-    fn keep(&mut self, case: (Arc<str>, EventTime, Case)) {
+    fn keep(&mut self, case: (Text, EventTime, Case)) {
         if self.chosen.len() < self.size {
             self.chosen.push(case);
         } else if self.size > 0 {

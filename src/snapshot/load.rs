@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::folder::Folder;
 use super::name::SnapshotName;
 use super::store::StoreError;
+use crate::model::Text;
 use crate::wire::{Genesis, Held, Manifest, PartDigest, PartReader, Step};
 
 /// Why a snapshot is passed over.
@@ -206,7 +207,7 @@ pub struct Customers<'a> {
     /// Room for a part, while none is read.
     room: Vec<u8>,
     /// Of all steps but the base, which is read last and has each customer once.
-    seen: HashSet<Arc<str>, FixedState>,
+    seen: HashSet<Text, FixedState>,
     count: u64,
     problem: Option<Unusable>,
 }
@@ -306,11 +307,11 @@ impl<'a> Customers<'a> {
     }
 
     /// Whether a newer form of it was read before.
-    fn is_seen(&mut self, id: &Arc<str>, is_base: bool) -> bool {
+    fn is_seen(&mut self, id: &Text, is_base: bool) -> bool {
         if is_base {
             !self.seen.is_empty() && self.seen.contains(id)
         } else {
-            !self.seen.insert(Arc::clone(id))
+            !self.seen.insert(id.clone())
         }
     }
 
@@ -336,7 +337,7 @@ impl<'a> Customers<'a> {
 }
 
 impl Iterator for Customers<'_> {
-    type Item = (Arc<str>, Arc<[u8]>);
+    type Item = (Text, Arc<[u8]>);
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = self.manifest.customers.saturating_sub(self.count);

@@ -9,12 +9,13 @@ use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
 use super::store::Store;
 use super::*;
 use crate::engine::Image;
+use crate::model::Text;
 use crate::wire::{Genesis, Held, Manifest, SnapshotPoint, Step, StepId};
 
 const LINEAGE: [u8; 16] = [1; 16];
 const FOREIGN: [u8; 16] = [2; 16];
 
-type State = (Vec<u8>, BTreeMap<Arc<str>, Arc<[u8]>>);
+type State = (Vec<u8>, BTreeMap<Text, Arc<[u8]>>);
 
 fn genesis(lineage: [u8; 16]) -> Genesis {
     Genesis {

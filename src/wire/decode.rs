@@ -3,7 +3,6 @@
 //! What needs a customer's state (erased, too late, unknown targets) is for the engine to refuse.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::contract::{self, EventType, Said, SaidOwned};
 use super::envelope::{Attributes, Envelope};
@@ -260,7 +259,7 @@ fn event(envelope: Envelope<'_>, contents: Contents) -> Event {
     let Envelope { id, source, time, causation_id, trace, .. } = envelope;
     match contents.said {
         Said::Body(body) => Event::Customer(Box::new(CustomerEvent {
-            customer: envelope.subject.map_or_else(|| Arc::from(""), Arc::from),
+            customer: envelope.subject.map(Text::from).unwrap_or_default(),
             id,
             source,
             time,

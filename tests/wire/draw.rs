@@ -61,7 +61,7 @@ impl Draw {
     fn customer(&mut self, body: Body) -> CustomerEvent {
         let has_own_actor = matches!(body, Body::SuppressionRequested { .. });
         CustomerEvent {
-            customer: Arc::from(&*self.text()),
+            customer: self.text(),
             id: self.text(),
             source: self.text(),
             time: self.at,

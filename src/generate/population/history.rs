@@ -2,8 +2,6 @@
 //!
 //! Stories change the line's bills before they are told; whatever would happen after the end is left out, planted or not.
 
-use std::sync::Arc;
-
 use super::super::agenda::{Agenda, Item, Telling};
 use super::super::dice::Dice;
 use super::super::offers::pounds;
@@ -127,7 +125,7 @@ impl History {
 
     /// The system `source` reports `body` at `at`; the event's id.
     pub(super) fn tell(&mut self, at: EventTime, source: &'static str, body: Body) -> Text {
-        let customer = Arc::clone(&self.customer.id);
+        let customer = self.customer.id.clone();
         self.push(at, Telling { customer, source, channel: None, actor: None, body })
     }
 

@@ -94,7 +94,7 @@ mod tests {
 
     fn customers() -> impl Strategy<Value = Vec<Held>> {
         let packed = proptest::option::of(vec(any::<u8>(), 0..300).prop_map(Arc::from));
-        vec((".{0,20}".prop_map(Arc::from), packed), 0..40)
+        vec((".{0,20}".prop_map(crate::model::Text::from), packed), 0..40)
     }
 
     /// A part of several blocks of each kind.

@@ -8,6 +8,7 @@ use prost::encoding::{decode_varint, encode_varint};
 
 use super::frame::{FrameReader, FrameWriter};
 use super::{SnapshotError, SnapshotPoint, StepId};
+use crate::model::Text;
 use crate::wire::proto;
 use crate::wire::proto::snapshot_block::Kind;
 use crate::wire::proto::snapshot_frame::Content;
@@ -32,7 +33,7 @@ pub struct PartHeader {
 }
 
 /// A customer's id and packed bytes; `None`: gone.
-pub type Held = (Arc<str>, Option<Arc<[u8]>>);
+pub type Held = (Text, Option<Arc<[u8]>>);
 
 /// A part that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,7 +276,7 @@ fn customer(rest: &mut &[u8]) -> Result<Held, SnapshotError> {
         None => None,
         Some(size) => Some(Arc::from(cut(rest, size)?)),
     };
-    Ok((Arc::from(id), packed))
+    Ok((id.into(), packed))
 }
 
 fn length(rest: &mut &[u8]) -> Result<u64, SnapshotError> {
